@@ -1,0 +1,57 @@
+import type { ContainerRecord, ExecRecord } from '../container/record.ts';
+import type { Sandbox } from './network.ts';
+
+/** Everything that lies on disk for one container. All absolute. */
+export interface ContainerPaths {
+  dataDir: string;
+  log: string;
+  /** The shim's exit record and event journal. */
+  exit: string;
+  journal: string;
+  hosts: string;
+  hostname: string;
+  resolvConf: string;
+  /** DIR of the shim contract: the bundle, `shim.sock`, `status`. */
+  execDir: string;
+  /** The pinned network namespace. */
+  netns: string;
+  execs: string;
+}
+
+/** A container's record as found at start. `problem`: it stays listed with the reason. */
+export type LoadedContainer =
+  | { kind: 'ok'; id: string; record: ContainerRecord }
+  | { kind: 'problem'; id: string; reason: string };
+
+/** The records of containers in both roots. */
+export interface ContainerStorePort {
+  paths(id: string): ContainerPaths;
+  execDir(id: string, execId: string): string;
+  loadAll(): Promise<LoadedContainer[]>;
+  /** Makes the container's folder if need be. Durable before it resolves unless told otherwise. */
+  save(record: ContainerRecord, options?: { durable?: boolean }): Promise<void>;
+  /** Removes the container's folders in both roots; idempotent. */
+  remove(id: string): Promise<void>;
+
+  /** An empty exec folder (what an earlier run left there is gone). */
+  freshExecDir(id: string): Promise<void>;
+  removeExecDir(id: string): Promise<void>;
+  /** Ids with a folder in the exec root. */
+  listExecDirs(): Promise<string[]>;
+  /** Files of the bundle (`config.json`, `health.json`), 0600. */
+  writeBundle(id: string, files: Record<string, string>): Promise<void>;
+  /** Files that are mounted into the container (`hosts`, `hostname`, `resolv.conf`), 0644 as Docker has them. */
+  writeEtc(id: string, files: { hosts?: string; hostname?: string; resolvConf?: string }): Promise<void>;
+
+  saveSandbox(id: string, sandbox: Sandbox): Promise<void>;
+  loadSandbox(id: string): Promise<Sandbox | null>;
+
+  /** The last journal entry whose events were published. */
+  loadCursor(id: string): Promise<bigint>;
+  saveCursor(id: string, seq: bigint): Promise<void>;
+
+  /** Makes the session's folder with its record and `process.json`. */
+  createExec(record: ExecRecord, processJson: string): Promise<void>;
+  listExecs(id: string): Promise<ExecRecord[]>;
+  removeExec(id: string, execId: string): Promise<void>;
+}

@@ -1,0 +1,203 @@
+/**
+ * Where a container lies: its desired state in the data root, what a reboot voids in the exec root (design, "Where
+ * things lie"). The shim writes its own files beside the daemon's; neither writes the other's.
+ */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errnoOf } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
+import { mapLimit } from '../base/mutex.ts';
+import { CONTAINER_SCHEMA, type ContainerRecord, type ExecRecord } from '../core/container/record.ts';
+import type { ContainerPaths, ContainerStorePort, LoadedContainer } from '../core/ports/containerStore.ts';
+import type { Sandbox } from '../core/ports/network.ts';
+import { decodeRecord, encodeRecord, makeDirectory, quarantine, readRecord, syncDirectory, writeFileAtomic, writeRecord } from './record.ts';
+
+const ID = /^[0-9a-f]{64}$/;
+
+export class ContainerStore implements ContainerStorePort {
+  readonly #dataRoot: string;
+  readonly #execRoot: string;
+
+  private constructor(dataRoot: string, execRoot: string) {
+    this.#dataRoot = join(dataRoot, 'containers');
+    this.#execRoot = join(execRoot, 'containers');
+  }
+
+  static async open(dataRoot: string, execRoot: string): Promise<ContainerStore> {
+    const store = new ContainerStore(dataRoot, execRoot);
+    await makeDirectory(store.#dataRoot, 0o710);
+    await makeDirectory(store.#execRoot, 0o700);
+    return store;
+  }
+
+  paths(id: string): ContainerPaths {
+    const dataDir = join(this.#dataRoot, id);
+    const execDir = join(this.#execRoot, id);
+    return {
+      dataDir,
+      log: join(dataDir, `${id}-json.log`),
+      exit: join(dataDir, 'exit'),
+      journal: join(dataDir, 'journal'),
+      hosts: join(dataDir, 'hosts'),
+      hostname: join(dataDir, 'hostname'),
+      resolvConf: join(dataDir, 'resolv.conf'),
+      execDir,
+      netns: join(execDir, 'netns'),
+      execs: join(execDir, 'execs'),
+    };
+  }
+
+  execDir(id: string, execId: string): string {
+    return join(this.#execRoot, id, 'execs', execId);
+  }
+
+  async loadAll(): Promise<LoadedContainer[]> {
+    const names = await readdir(this.#dataRoot);
+    // A removal that a crash cut short: the folder was renamed first, so its record counts no more.
+    await Promise.all(names.filter((name) => name.startsWith('.gone-')).map((name) => rm(join(this.#dataRoot, name), { recursive: true, force: true })));
+    return mapLimit(names.filter((name) => ID.test(name)), 32, (id) => this.#load(id));
+  }
+
+  async #load(id: string): Promise<LoadedContainer> {
+    const path = join(this.#dataRoot, id, 'config.json');
+    try {
+      const read = await readRecord(path, { schema: CONTAINER_SCHEMA, parse: (value) => parseContainer(value, id) });
+      switch (read.kind) {
+        case 'ok':
+          return { kind: 'ok', id, record: read.value };
+        case 'missing':
+          return { kind: 'problem', id, reason: 'its record is missing' };
+        case 'damaged':
+          return { kind: 'problem', id, reason: `its record was damaged (${read.reason}) and is kept as ${read.quarantined}` };
+        case 'newer':
+          return { kind: 'problem', id, reason: `its record has schema ${read.schema}; this release reads up to ${CONTAINER_SCHEMA}` };
+      }
+    } catch (error) {
+      return { kind: 'problem', id, reason: `its record cannot be read: ${String(error)}` };
+    }
+  }
+
+  async save(record: ContainerRecord, options: { durable?: boolean } = {}): Promise<void> {
+    const folder = join(this.#dataRoot, record.id);
+    const durable = options.durable ?? true;
+    const made = await mkdir(folder, { recursive: true, mode: 0o710 });
+    await writeRecord(join(folder, 'config.json'), record, { durable });
+    if (durable && made !== undefined) await syncDirectory(this.#dataRoot);
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.removeExecDir(id);
+    const gone = join(this.#dataRoot, `.gone-${id}`);
+    try {
+      await rename(join(this.#dataRoot, id), gone);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
+    await syncDirectory(this.#dataRoot);
+    await failpoint('container.removed');
+    await rm(gone, { recursive: true, force: true });
+  }
+
+  async freshExecDir(id: string): Promise<void> {
+    const { execDir } = this.paths(id);
+    await rm(execDir, { recursive: true, force: true });
+    await mkdir(execDir, { recursive: true, mode: 0o700 });
+  }
+
+  async removeExecDir(id: string): Promise<void> {
+    await rm(join(this.#execRoot, id), { recursive: true, force: true });
+  }
+
+  async listExecDirs(): Promise<string[]> {
+    return (await readdir(this.#execRoot)).filter((name) => ID.test(name));
+  }
+
+  async writeBundle(id: string, files: Record<string, string>): Promise<void> {
+    const { execDir } = this.paths(id);
+    await Promise.all(Object.entries(files).map(([name, text]) => writeFileAtomic(join(execDir, name), text, { durable: false, mode: 0o600 })));
+  }
+
+  async writeEtc(id: string, files: { hosts?: string; hostname?: string; resolvConf?: string }): Promise<void> {
+    const paths = this.paths(id);
+    const texts: [string, string | undefined][] = [[paths.hosts, files.hosts], [paths.hostname, files.hostname], [paths.resolvConf, files.resolvConf]];
+    // In place: each is bind-mounted into a container, which would go on seeing the old file after a rename.
+    await Promise.all(texts.map(async ([path, text]) => {
+      if (text !== undefined) await writeFile(path, text, { mode: 0o644 });
+    }));
+  }
+
+  async saveSandbox(id: string, sandbox: Sandbox): Promise<void> {
+    await writeFileAtomic(join(this.#execRoot, id, 'sandbox.json'), encodeRecord({ schema: 1, ...sandbox }), { durable: false, mode: 0o600 });
+  }
+
+  async loadSandbox(id: string): Promise<Sandbox | null> {
+    const path = join(this.#execRoot, id, 'sandbox.json');
+    const read = await readRecord(path, { schema: 1, parse: (value) => value as unknown as Sandbox & { schema: 1 } });
+    return read.kind === 'ok' ? read.value : null;
+  }
+
+  async loadCursor(id: string): Promise<bigint> {
+    try {
+      const text = await readFile(join(this.#dataRoot, id, 'cursor'), 'utf8');
+      return /^\d+\n$/.test(text) ? BigInt(text.trim()) : 0n;
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return 0n;
+      throw error;
+    }
+  }
+
+  async saveCursor(id: string, seq: bigint): Promise<void> {
+    await writeFileAtomic(join(this.#dataRoot, id, 'cursor'), `${seq}\n`, { durable: false, mode: 0o600 });
+  }
+
+  async createExec(record: ExecRecord, processJson: string): Promise<void> {
+    const dir = this.execDir(record.containerId, record.id);
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await writeFileAtomic(join(dir, 'process.json'), processJson, { durable: false, mode: 0o600 });
+    await writeRecord(join(dir, 'exec.json'), record, { durable: false });
+  }
+
+  async listExecs(id: string): Promise<ExecRecord[]> {
+    const folder = this.paths(id).execs;
+    let names: string[];
+    try {
+      names = await readdir(folder);
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return [];
+      throw error;
+    }
+    const records: ExecRecord[] = [];
+    for (const name of names.filter((each) => ID.test(each))) {
+      const path = join(folder, name, 'exec.json');
+      try {
+        const value = decodeRecord(await readFile(path, 'utf8'));
+        if (value['schema'] === 1) records.push(value as unknown as ExecRecord);
+      } catch (error) {
+        if (errnoOf(error) !== 'ENOENT') await quarantine(path);
+      }
+    }
+    return records;
+  }
+
+  async removeExec(id: string, execId: string): Promise<void> {
+    await rm(this.execDir(id, execId), { recursive: true, force: true });
+  }
+}
+
+const DESIRED = new Set(['creating', 'created', 'running', 'stopped', 'removing']);
+
+/** Checks what the engine relies on; what a later minor added stands as it is. */
+function parseContainer(value: Record<string, unknown>, id: string): ContainerRecord {
+  if (value['schema'] !== CONTAINER_SCHEMA) throw new Error('it has no schema version');
+  if (value['id'] !== id) throw new Error('it names another container');
+  if (typeof value['name'] !== 'string' || value['name'] === '') throw new Error('it has no name');
+  if (typeof value['desired'] !== 'string' || !DESIRED.has(value['desired'])) throw new Error('its desired state is not known');
+  if (typeof value['createdNs'] !== 'bigint') throw new Error('it has no creation time');
+  for (const key of ['config', 'hostConfig', 'networks']) {
+    if (typeof value[key] !== 'object' || value[key] === null) throw new Error(`${key} is missing`);
+  }
+  for (const key of ['mounts', 'args']) {
+    if (!Array.isArray(value[key])) throw new Error(`${key} is missing`);
+  }
+  return value as unknown as ContainerRecord;
+}
