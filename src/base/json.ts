@@ -12,9 +12,9 @@ export class JsonNumber {
     this.text = text;
   }
 
-  /** The value as an integer, or undefined if it has a fraction or an exponent. */
+  /** The value as an integer, or undefined if it has a fraction or an exponent, or is absurdly long. */
   toBigInt(): bigint | undefined {
-    return /^-?\d+$/.test(this.text) ? BigInt(this.text) : undefined;
+    return /^-?\d{1,40}$/.test(this.text) ? BigInt(this.text) : undefined;
   }
 
   toNumber(): number {
