@@ -43,6 +43,8 @@ export type ShimPortSpec =
 export interface ShimHealthSpec {
   /** File in the shim's directory with the probe's OCI process. */
   readonly processFile: string;
+  /** The probe's command as the journal's `exec-create` shows it. */
+  readonly command?: string;
   readonly intervalMs: number;
   readonly timeoutMs: number;
   readonly startPeriodMs: number;
@@ -52,7 +54,7 @@ export interface ShimHealthSpec {
 
 interface CommonShimSpec {
   readonly id: string;
-  /** Path of the OCI runtime, its `--root` and more global arguments. */
+  /** Absolute path of the OCI runtime, its `--root` and more global arguments. */
   readonly runtime: string;
   readonly runtimeRoot: string;
   readonly runtimeArgs?: readonly string[];
@@ -214,6 +216,7 @@ export interface AttachOptions {
   readonly stdin: boolean;
   readonly stdout: boolean;
   readonly stderr: boolean;
+  /** Gives up the attempt; ending an attachment that was made is `destroy()`. */
   readonly signal?: AbortSignal;
 }
 
@@ -223,9 +226,14 @@ export interface WatchOptions {
   readonly onEntry: (entry: JournalEntry) => void;
 }
 
+/** `ended`: the shim said `end` and left. `lost`: it went without a word, or the connection broke. `closed`: by us. */
+export type WatchEnd =
+  | { readonly kind: 'ended' | 'closed' }
+  | { readonly kind: 'lost'; readonly error: Error | undefined };
+
 export interface ShimWatch {
-  /** Resolves once, when nothing more will come: the shim ended, the connection was lost, or `close` was called. Never rejects. */
-  readonly ended: Promise<'closed' | 'lost'>;
+  /** Resolves once, when nothing more will come. Never rejects. */
+  readonly ended: Promise<WatchEnd>;
   close(): void;
 }
 

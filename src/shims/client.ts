@@ -1,0 +1,93 @@
+/**
+ * One order to a shim (docs/shim-contract.md section 9). Every order has a connection of its own: there is no state to
+ * lose, and a shim that hangs holds up nobody but its own callers, and these only for a bounded time.
+ */
+import type { Socket } from 'node:net';
+import { conflict, internal, invalid, messageOf, MooredError, notImplemented, unavailable } from '../base/errors.ts';
+import { dockerRuntimeError, runtimeMessage, startFailureCode } from '../base/runtimeMessage.ts';
+import type { RuntimeAction } from '../base/runtimeMessage.ts';
+import { DamagedError, decodePairs, encodePairs } from './codec.ts';
+import type { Fields, PairValue } from './codec.ts';
+import { isExecDir, shimContainer, shimName } from './naming.ts';
+import { connectShim, readLine } from './socket.ts';
+
+/** How long a shim may take for what it does itself. */
+export const ANSWER_TIMEOUT_MS = 10_000;
+const MAX_ANSWER_BYTES = 64 * 1024;
+const MAX_REQUEST_BYTES = 4096;
+
+export type Pairs = Readonly<Record<string, PairValue | undefined>>;
+
+export interface CallOptions {
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** One order on a connection of its own, which is closed after the answer. */
+export async function request(dir: string, verb: string, pairs: Pairs = {}, options: CallOptions = {}): Promise<Fields> {
+  const { socket, answer } = await call(dir, verb, pairs, options);
+  socket.destroy();
+  return answer;
+}
+
+export interface OpenCall {
+  /** To be destroyed by the caller. */
+  readonly socket: Socket;
+  readonly answer: Fields;
+}
+
+/** One order; the connection stays open, positioned after the answer. */
+export async function call(dir: string, verb: string, pairs: Pairs = {}, options: CallOptions = {}): Promise<OpenCall> {
+  const line = `${verb}${encodePairs(pairs)}\n`;
+  if (Buffer.byteLength(line) > MAX_REQUEST_BYTES) throw invalid(`order ${verb} is too long`);
+  const timeoutMs = options.timeoutMs ?? ANSWER_TIMEOUT_MS;
+  const timeout = AbortSignal.timeout(timeoutMs);
+  const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal]);
+  let socket: Socket | undefined;
+  try {
+    socket = await connectShim(dir, signal);
+    socket.write(line);
+    return { socket, answer: decodeAnswer(await readLine(socket, MAX_ANSWER_BYTES, signal), dir, verb) };
+  } catch (error) {
+    socket?.destroy();
+    options.signal?.throwIfAborted();
+    if (timeout.aborted) throw unavailable(`${shimName(dir)} did not answer ${verb} within ${timeoutMs} ms`, error);
+    if (error instanceof MooredError) throw error;
+    if (error instanceof DamagedError) throw internal(`${shimName(dir)} gave an answer to ${verb} that cannot be read`, error);
+    throw unavailable(`${shimName(dir)} did not answer ${verb}: ${messageOf(error)}`, error);
+  }
+}
+
+function decodeAnswer(line: string, dir: string, verb: string): Fields {
+  const [head, ...pairs] = line.split(' ');
+  const fields = decodePairs(pairs);
+  if (head === 'ok') return fields;
+  if (head !== 'err') throw new DamagedError('neither ok nor err');
+  throw shimError(fields, dir, verb);
+}
+
+/** A shim's `err kind=… message=…` as an error for clients. */
+export function shimError(fields: Fields, dir: string, verb: string): MooredError {
+  const kind = fields.text('kind', 'system');
+  const message = fields.text('message');
+  switch (kind) {
+    case 'runtime':
+      return runtimeError(isExecDir(dir) ? 'exec' : verb === 'start' ? 'start' : 'create', message);
+    case 'not-running':
+      return conflict(`container ${shimContainer(dir)} is not running`);
+    case 'no-terminal':
+      return invalid(`container ${shimContainer(dir)} has no terminal`);
+    case 'busy':
+      return unavailable(`${shimName(dir)} has too many connections`);
+    case 'unknown-verb':
+      return notImplemented(`${shimName(dir)} does not know ${verb}`);
+    default:
+      return internal(`${shimName(dir)} refused ${verb}: ${message === '' ? kind : message}`);
+  }
+}
+
+function runtimeError(action: RuntimeAction, output: string): MooredError {
+  const text = runtimeMessage(output);
+  const message = dockerRuntimeError(action, text);
+  return startFailureCode(text) === 128 ? internal(message) : invalid(message);
+}

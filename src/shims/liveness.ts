@@ -1,0 +1,55 @@
+/**
+ * Is the shim there, is its process there? A pid says nothing by itself: init counts with its start time and the boot
+ * id, a shim with its working directory, which is the directory it holds.
+ */
+import { readFile, readlink } from 'node:fs/promises';
+import type { Liveness, Read, ShimHandle, ShimStatus } from '../core/ports/shim.ts';
+import { readStatus } from './files.ts';
+
+export async function liveness(handle: ShimHandle): Promise<Liveness> {
+  const status = await readStatus(handle.dir);
+  const [shim, init] = await Promise.all([shimLiveness(handle, status), initLiveness(status)]);
+  return { status, shim, init };
+}
+
+async function shimLiveness(handle: ShimHandle, status: Read<ShimStatus>): Promise<Liveness['shim']> {
+  try {
+    await handle.hello();
+    return 'answering';
+  } catch {
+    if (status.kind !== 'ok' || status.value.bootId !== (await bootId())) return 'gone';
+    return (await worksIn(status.value.shimPid, handle.dir)) ? 'silent' : 'gone';
+  }
+}
+
+async function initLiveness(status: Read<ShimStatus>): Promise<Liveness['init']> {
+  if (status.kind === 'missing') return 'gone';
+  if (status.kind === 'problem') return 'unknown';
+  const { pid, pidStart, bootId: boot } = status.value;
+  if (pid === 0 || boot !== (await bootId())) return 'gone';
+  return (await processStart(pid)) === pidStart ? 'alive' : 'gone';
+}
+
+/** Start time of a process (field 22 of its stat, clock ticks since the boot); undefined if there is none, or only a zombie. */
+export async function processStart(pid: number): Promise<bigint | undefined> {
+  try {
+    const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
+    // The name (field 2) may hold anything, also parentheses and spaces.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const state = fields[0];
+    const start = fields[19];
+    return start === undefined || state === 'Z' || state === 'X' ? undefined : BigInt(start);
+  } catch {
+    return undefined;
+  }
+}
+
+async function worksIn(pid: number, dir: string): Promise<boolean> {
+  try {
+    return pid > 0 && (await readlink(`/proc/${pid}/cwd`)) === dir;
+  } catch {
+    return false;
+  }
+}
+
+const bootId = async (): Promise<string> => (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();

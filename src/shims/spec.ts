@@ -1,0 +1,88 @@
+/** The file `spec` (docs/shim-contract.md section 3): what the daemon tells a shim at its birth. */
+import type { ContainerShimSpec, ExecShimSpec, ShimHealthSpec, ShimLogSpec, ShimPortSpec } from '../core/ports/shim.ts';
+import { encodeRecord } from './codec.ts';
+import type { PairValue, RecordLine } from './codec.ts';
+
+/** Descriptor 3 is the ready pipe; the port sockets follow it. */
+export const FIRST_PORT_FD = 4;
+
+export const encodeContainerSpec = (spec: ContainerShimSpec): string => encodeRecord('spec', present(containerLines(spec)));
+export const encodeExecSpec = (spec: ExecShimSpec): string => encodeRecord('spec', present(execLines(spec)));
+
+type MaybeLine = readonly [key: string, ...words: (PairValue | undefined)[]];
+
+/** Leaves out the lines of which a word is not set. */
+function* present(lines: Iterable<MaybeLine>): Generator<RecordLine> {
+  for (const [key, ...words] of lines) {
+    const set = words.filter((word) => word !== undefined);
+    if (set.length === words.length) yield [key, ...set];
+  }
+}
+
+function* containerLines(spec: ContainerShimSpec): Generator<MaybeLine> {
+  yield ['kind', 'container'];
+  yield* commonLines(spec);
+  yield* logLines(spec.log);
+  yield ['journal-path', spec.journalPath];
+  yield ['cgroup-version', spec.cgroup.version];
+  yield ['cgroup-memory', spec.cgroup.memoryDir];
+  yield ['cgroup-procs', spec.cgroup.procsDir];
+  yield ['restart', spec.restart.name];
+  yield ['restart-max', spec.restart.maximumRetryCount];
+  yield ['restart-count', spec.restartCount];
+  yield ['live-restore', spec.liveRestore];
+  yield ['stop-signal', spec.stopSignal];
+  yield ['stop-timeout-ms', spec.stopTimeoutMs];
+  for (const [index, port] of (spec.ports ?? []).entries()) yield portLine(port, FIRST_PORT_FD + index);
+  yield ['netns', spec.netns?.path];
+  for (const link of spec.netns?.keepLinks ?? []) yield ['keep-link', link];
+  if (spec.health !== undefined) yield* healthLines(spec.health);
+}
+
+function* execLines(spec: ExecShimSpec): Generator<MaybeLine> {
+  yield ['kind', 'exec'];
+  yield ['exec-id', spec.execId];
+  yield* commonLines(spec);
+}
+
+function* commonLines(spec: ContainerShimSpec | ExecShimSpec): Generator<MaybeLine> {
+  yield ['id', spec.id];
+  yield ['runtime', spec.runtime];
+  yield ['runtime-root', spec.runtimeRoot];
+  for (const argument of spec.runtimeArgs ?? []) yield ['runtime-arg', argument];
+  yield ['systemd-cgroup', spec.systemdCgroup ?? false];
+  yield ['terminal', spec.terminal];
+  yield ['console-size', spec.consoleSize?.rows, spec.consoleSize?.cols];
+  yield ['stdin', spec.stdin];
+  yield ['stdin-once', spec.stdinOnce ?? false];
+  yield ['pipe-size', spec.pipeSize ?? 0];
+  yield ['exit-path', spec.exitPath];
+  yield ['rlimit-nofile', spec.rlimitNofile?.soft, spec.rlimitNofile?.hard];
+  for (const dir of spec.shimCgroups ?? []) yield ['shim-cgroup', dir];
+}
+
+function* logLines(log: ShimLogSpec): Generator<MaybeLine> {
+  yield ['log', log.kind];
+  if (log.kind === 'none') return;
+  yield ['log-path', log.path];
+  yield ['log-max-size', log.maxSize];
+  yield ['log-max-file', log.maxFile];
+  yield ['log-compress', log.compress];
+  yield ['log-mode', log.mode];
+  yield ['log-buffer', log.bufferBytes];
+  yield ['log-attrs', log.attrs === undefined ? undefined : JSON.stringify(log.attrs)];
+}
+
+function* healthLines(health: ShimHealthSpec): Generator<MaybeLine> {
+  yield ['health-process', health.processFile];
+  yield ['health-command', health.command];
+  yield ['health-interval-ms', health.intervalMs];
+  yield ['health-timeout-ms', health.timeoutMs];
+  yield ['health-start-period-ms', health.startPeriodMs];
+  yield ['health-start-interval-ms', health.startIntervalMs];
+  yield ['health-retries', health.retries];
+}
+
+function portLine(port: ShimPortSpec, fd: number): MaybeLine {
+  return port.kind === 'reserve' ? ['port', 'reserve', fd] : ['port', port.kind, fd, port.address, port.port];
+}
