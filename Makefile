@@ -24,7 +24,6 @@ run: build
 
 test: build
 	@scripts/docker-cli >/dev/null
-	@$(MAKE) --no-print-directory lint
 	@$(RUN_TESTS)
 
 test-unit: build

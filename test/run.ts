@@ -1,5 +1,5 @@
 /**
- * Runs the tests of the groups named (`unit shim contract crash`; none: all) and ends with one line `N passed, N failed`.
+ * Runs the tests of the groups named (`lint unit shim contract crash`; none: all) and ends with one line `N passed, N failed`.
  * `--only TEXT` takes only files whose path contains TEXT. A test that was skipped fails the run unless test/skips.json
  * has its name with a reason; so does a group without a test.
  */
@@ -22,7 +22,8 @@ interface Group {
 }
 
 const GROUPS: Readonly<Record<string, Group>> = {
-  unit: { files: ['src/**/*.test.ts', 'lint/*.test.ts', 'test/fixtures/*.test.ts'], concurrency: 2, timeout: 60_000 },
+  lint: { files: ['lint/*.test.ts'], concurrency: 1, timeout: 60_000, command: ['make', 'lint'] },
+  unit: { files: ['src/**/*.test.ts', 'test/fixtures/*.test.ts'], concurrency: 2, timeout: 60_000 },
   shim: { files: ['test/shim/*.test.ts'], concurrency: 2, timeout: 120_000, command: ['make', '-C', 'shim', 'check'] },
   contract: { files: ['test/contract/*.test.ts'], concurrency: 2, timeout: 120_000 },
   crash: { files: ['test/crash/*.test.ts'], concurrency: 1, timeout: 300_000 },
