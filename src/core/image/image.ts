@@ -18,7 +18,9 @@ export interface Image {
   /** `docker.io/library/busybox:latest` style references in familiar form (`busybox:latest`). */
   repoTags: string[];
   repoDigests: string[];
-  /** Sum of its layers' sizes. */
+  /** Bytes of each layer's own files, lowest first. */
+  layerSizes: number[];
+  /** Their sum. */
   size: number;
   /** When it came into this store, ns. */
   addedNs: bigint;

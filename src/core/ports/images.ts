@@ -35,6 +35,19 @@ export type ImageDeletion = { untagged: string } | { deleted: string };
 /** Emitted for `docker events` (type image): pull, tag, untag, delete, load, import, save, push. */
 export type ImageEventSink = (event: { action: string; id: string; attributes: Record<string, string> }) => void;
 
+/** A container and the image it was made of. */
+export interface ImageUse {
+  id: string;
+  imageId: string;
+  running: boolean;
+}
+
+/** What a registry says of a reference (`GET /distribution/{name}/json`). */
+export interface DistributionInspect {
+  descriptor: { mediaType: string; digest: string; size: number };
+  platforms: { architecture: string; os: string; variant: string }[];
+}
+
 /** Images: the content-addressed store, registries and archives. Errors in Docker's words (engine-api A7, A8, A14). */
 export interface ImagePort {
   /** name[:tag], name@digest, id or unique id prefix; not-found `No such image: x:latest`. */
@@ -55,7 +68,18 @@ export interface ImagePort {
    * Docker's rules for `docker rmi`: untags by name, deletes by id when nothing else refers to it. `usedBy` lists
    * containers by image id, for the refusals.
    */
-  remove(reference: string, options: { force: boolean; noPrune: boolean; usedBy: { id: string; imageId: string; running: boolean }[] }): Promise<ImageDeletion[]>;
+  remove(reference: string, options: { force: boolean; noPrune: boolean; usedBy: ImageUse[] }): Promise<ImageDeletion[]>;
+  /** Removes what nobody uses: images without a name, with `all` also those with one, as far as `matches` says. */
+  prune(options: { all: boolean; matches(image: Image): boolean; usedBy: ImageUse[] }): Promise<{ deleted: ImageDeletion[]; reclaimed: number }>;
+  /**
+   * Frees the layers of images that were removed by force while a stopped container used them, once no container of
+   * `inUse` (image ids) does. To be called after containers were removed; cheap when there is nothing to do.
+   */
+  collect(inUse: ReadonlySet<string>): Promise<void>;
+  /** What the registry has under a reference, without pulling it. */
+  inspectRemote(options: { reference: string; auth: RegistryAuth | null; signal: AbortSignal }): Promise<DistributionInspect>;
+  /** Whether a registry takes these credentials (`docker login`); throws `unauthorized` if not. */
+  authenticate(auth: RegistryAuth, signal: AbortSignal): Promise<{ status: string; identityToken: string }>;
   /** Finishes or undoes what a crash left (temporary blobs, layers nobody refers to). Called once, at start. */
   recover(): Promise<void>;
 }
