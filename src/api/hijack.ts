@@ -5,12 +5,11 @@
  *
  * As soon as the body has ended the connection is *frozen*: HTTP reads no more from it, so that whatever the client
  * sends next, even if it looks like HTTP, stays in the kernel until the handler has taken the stream. What came in the same
- * packet as a request without Upgrade header is what the parser chokes on; `rescueEarlyInput` gets it back.
+ * packet as a request without Upgrade header is what the parser chokes on; `rescueEarlyInput` gets it back. (No known client
+ * sends input before it has the answer; some that looks like the beginning of a request would be lost.)
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-
-const HTTP_LISTENERS = ['data', 'end', 'drain', 'error', 'timeout'] as const;
 
 /** Input that followed a request in its own packet, by connection. */
 const earlyInput = new WeakMap<Socket, Buffer>();
@@ -36,18 +35,15 @@ export function rescueEarlyInput(socket: Socket, packet: Buffer | undefined): bo
   return true;
 }
 
-/** Stops HTTP from reading the connection; the response can still be sent, and closes it. Call when the body has ended. */
+/**
+ * Stops HTTP from reading the connection; the response can still be sent, and closes it. Call when the body has ended.
+ * A `readable` listener is what makes Node take the socket's data back from its parser, and holds what comes.
+ */
 export function freeze(request: IncomingMessage, response: ServerResponse): void {
   const { socket } = request;
-  unconsume(socket);
-  for (const event of HTTP_LISTENERS) {
-    for (const listener of socket.rawListeners(event)) {
-      // The response needs to know when the client takes more again.
-      if (event !== 'drain') socket.removeListener(event, listener as (...args: unknown[]) => void);
-    }
-  }
-  socket.on('error', () => {});
-  socket.pause();
+  for (const event of ['data', 'end', 'error', 'timeout']) socket.removeAllListeners(event);
+  socket.on('error', ignore);
+  socket.on('readable', ignore);
   response.shouldKeepAlive = false;
 }
 
@@ -57,6 +53,7 @@ export function takeConnection(request: IncomingMessage, response: ServerRespons
   hijackable.delete(socket);
   response.detachSocket(socket);
   socket.removeAllListeners('drain');
+  socket.removeListener('readable', ignore);
   socket.setTimeout(0);
   const early = earlyInput.get(socket);
   earlyInput.delete(socket);
@@ -65,10 +62,4 @@ export function takeConnection(request: IncomingMessage, response: ServerRespons
   return socket;
 }
 
-/** Node feeds the parser from the socket's handle, past its events; `unconsume` is how its own upgrade path ends that. */
-function unconsume(socket: Socket): void {
-  const parser: unknown = Reflect.get(socket, 'parser');
-  if (typeof parser !== 'object' || parser === null) return;
-  const method: unknown = Reflect.get(parser, 'unconsume');
-  if (typeof method === 'function') Reflect.apply(method, parser, []);
-}
+function ignore(): void {}

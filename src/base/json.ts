@@ -64,7 +64,7 @@ export function plain(value: JsonValue): unknown {
   }
   if (Array.isArray(value)) return value.map(plain);
   if (value instanceof Map) {
-    const object: Record<string, unknown> = Object.create(null);
+    const object = dictionary<unknown>();
     for (const [key, member] of value) object[key] = plain(member);
     return object;
   }
@@ -80,7 +80,10 @@ export function stringify(value: unknown): string {
 export const rawInteger = (value: bigint): unknown => rawJson(value.toString());
 
 // TypeScript's library does not know JSON.rawJSON yet.
-const rawJson = (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON;
+const rawJson = (text: string): unknown => (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(text);
+
+/** An object to be filled with keys from outside: without a prototype, so that `__proto__` is a key like any other. */
+export const dictionary = <T>(): Record<string, T> => Object.create(null) as Record<string, T>;
 
 const SPACE = /[ \t\r\n]*/y;
 // eslint-disable-next-line no-control-regex -- control characters are what JSON strings must not have

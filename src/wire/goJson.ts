@@ -9,7 +9,7 @@
  * Reading is lenient as encoding/json is: keys match without regard to case, unknown keys are ignored, null and absence
  * are the zero value. Writing keeps the order of the fields and all digits of an int64.
  */
-import { JsonNumber, parseJsonPrefix, plain, rawInteger, stringify, JsonSyntaxError } from '../base/json.ts';
+import { dictionary, JsonNumber, JsonSyntaxError, parseJsonPrefix, plain, rawInteger, stringify } from '../base/json.ts';
 import type { JsonValue } from '../base/json.ts';
 import { parseRfc3339, rfc3339Nano } from '../base/clock.ts';
 import { invalid } from '../base/errors.ts';
@@ -227,7 +227,7 @@ function withRawIntegers(value: unknown): unknown {
   if (typeof value === 'bigint') return rawInteger(value);
   if (Array.isArray(value)) return value.map(withRawIntegers);
   if (typeof value !== 'object' || value === null) return value;
-  const object: Record<string, unknown> = Object.create(null);
+  const object = dictionary<unknown>();
   for (const [key, member] of Object.entries(value)) object[key] = withRawIntegers(member);
   return object;
 }
@@ -254,15 +254,15 @@ export function map<T>(item: Codec<T>): Codec<Readonly<Record<string, T>>> {
   const goType = `map[string]${item.goType}`;
   return {
     goType,
-    zero: () => Object.create(null) as Record<string, T>,
+    zero: () => dictionary<T>(),
     decode(value, place) {
       if (!(value instanceof Map)) throw wrongType(value, goType, place);
-      const record: Record<string, T> = Object.create(null);
+      const record = dictionary<T>();
       for (const [key, member] of value) record[key] = decode(item, member, place);
       return record;
     },
     encode(value) {
-      const record: Record<string, unknown> = Object.create(null);
+      const record = dictionary<unknown>();
       for (const key of Object.keys(value).toSorted(byBytes)) {
         const member = value[key];
         if (member !== undefined) record[key] = item.encode(member);
