@@ -63,6 +63,8 @@ export type PortSocket =
 
 export interface SandboxRequest {
   containerId: string;
+  /** Without the slash; Docker's errors name the endpoint by it. */
+  containerName: string;
   hostname: string;
   /** Where the network namespace is to be pinned (a file in the exec root). */
   netnsPath: string;
@@ -100,6 +102,8 @@ export interface NetworkPort {
 
   /** Makes namespace, links, addresses, routes, published ports. On failure nothing is left. */
   up(request: SandboxRequest): Promise<SandboxUp>;
+  /** Closes the caller's copies of the port sockets, once the shim has its own (or never will). */
+  closeSockets(sockets: readonly PortSocket[]): void;
   /** Takes down what `up` made; idempotent, also for half of it. */
   down(containerId: string, sandbox: Sandbox): Promise<void>;
   connect(containerId: string, sandbox: Sandbox, endpoint: { networkId: string; request: EndpointRequest; dnsNames: string[] }): Promise<Sandbox>;
