@@ -14,7 +14,10 @@ export interface EngineEvent {
   shimSeq?: bigint;
 }
 
-export type EventFilters = ReadonlyMap<string, readonly string[]>;
+/** By key; a key without values restricts nothing. */
+export interface EventFilters {
+  get(key: string): readonly string[] | undefined;
+}
 
 /** The filter keys that `GET /events` knows (moby `daemon/events/filter.go`). */
 export const EVENT_FILTERS = ['config', 'container', 'daemon', 'event', 'image', 'label', 'network', 'node', 'plugin', 'scope', 'secret', 'service', 'type', 'volume'] as const;

@@ -18,7 +18,6 @@ export interface Observed {
   shimState: 'created' | 'running' | 'restarting' | 'exited' | undefined;
   /** Why the status cannot be read, or empty. */
   problem: string;
-  terminal: boolean;
   /** The last exit record says that no restart follows. */
   exitFinal: boolean;
   /** The last known exit code (restart policies look at it). */
@@ -50,8 +49,6 @@ export type RestoreStep =
 
 export interface RestoreOptions {
   liveRestore: boolean;
-  /** The machine was booted since: `host-down` containers and policies start again. */
-  now: 'daemon-start';
 }
 
 /** The steps for one container, in order. */
@@ -84,11 +81,10 @@ function planAlive(record: ContainerRecord, observed: Observed, options: Restore
       return wantsStart(record, observed) ? [...stopped, { step: 'start' }] : stopped;
     }
     case 'gone': {
+      if (observed.init === 'unknown' && observed.problem !== '') return [{ step: 'mark-broken', reason: observed.problem }];
       if (observed.init !== 'alive') return undefined;
       if (observed.shimState === 'created') return [{ step: 'abandon' }, { step: 'collect' }];
-      if (!options.liveRestore) return [{ step: 'replace-shim' }, { step: 'stop' }];
-      if (observed.terminal) return [{ step: 'replace-shim' }];
-      return [{ step: 'replace-shim' }];
+      return options.liveRestore ? [{ step: 'replace-shim' }] : [{ step: 'replace-shim' }, { step: 'stop' }];
     }
   }
 }

@@ -2,15 +2,16 @@
  * Where a container lies: its desired state in the data root, what a reboot voids in the exec root (design, "Where
  * things lie"). The shim writes its own files beside the daemon's; neither writes the other's.
  */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import { mapLimit } from '../base/mutex.ts';
 import { CONTAINER_SCHEMA, type ContainerRecord, type ExecRecord } from '../core/container/record.ts';
+import { type ContainerView, EMPTY_VIEW } from '../core/container/view.ts';
 import type { ContainerPaths, ContainerStorePort, LoadedContainer } from '../core/ports/containerStore.ts';
 import type { Sandbox } from '../core/ports/network.ts';
-import { decodeRecord, encodeRecord, makeDirectory, quarantine, readRecord, syncDirectory, writeFileAtomic, writeRecord } from './record.ts';
+import { encodeRecord, makeDirectory, readRecord, syncDirectory, writeFileAtomic, writeRecord } from './record.ts';
 
 const ID = /^[0-9a-f]{64}$/;
 
@@ -136,18 +137,13 @@ export class ContainerStore implements ContainerStorePort {
     return read.kind === 'ok' ? read.value : null;
   }
 
-  async loadCursor(id: string): Promise<bigint> {
-    try {
-      const text = await readFile(join(this.#dataRoot, id, 'cursor'), 'utf8');
-      return /^\d+\n$/.test(text) ? BigInt(text.trim()) : 0n;
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return 0n;
-      throw error;
-    }
+  async loadView(id: string): Promise<ContainerView> {
+    const read = await readRecord(join(this.#dataRoot, id, 'view.json'), { schema: 1, parse: parseView });
+    return read.kind === 'ok' ? read.value : EMPTY_VIEW;
   }
 
-  async saveCursor(id: string, seq: bigint): Promise<void> {
-    await writeFileAtomic(join(this.#dataRoot, id, 'cursor'), `${seq}\n`, { durable: false, mode: 0o600 });
+  async saveView(id: string, view: ContainerView): Promise<void> {
+    await writeFileAtomic(join(this.#dataRoot, id, 'view.json'), encodeRecord({ ...view, schema: 1 }), { durable: false, mode: 0o600 });
   }
 
   async createExec(record: ExecRecord, processJson: string): Promise<void> {
@@ -157,26 +153,24 @@ export class ContainerStore implements ContainerStorePort {
     await writeRecord(join(dir, 'exec.json'), record, { durable: false });
   }
 
-  async listExecs(id: string): Promise<ExecRecord[]> {
+  async listExecs(id: string): Promise<{ record: ExecRecord; ended: boolean }[]> {
     const folder = this.paths(id).execs;
-    let names: string[];
-    try {
-      names = await readdir(folder);
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return [];
-      throw error;
-    }
-    const records: ExecRecord[] = [];
-    for (const name of names.filter((each) => ID.test(each))) {
+    const found: { record: ExecRecord; ended: boolean }[] = [];
+    for (const name of (await entries(folder)).filter((each) => ID.test(each))) {
       const path = join(folder, name, 'exec.json');
-      try {
-        const value = decodeRecord(await readFile(path, 'utf8'));
-        if (value['schema'] === 1) records.push(value as unknown as ExecRecord);
-      } catch (error) {
-        if (errnoOf(error) !== 'ENOENT') await quarantine(path);
-      }
+      const read = await readRecord(path, { schema: 1, parse: (value) => value as unknown as ExecRecord });
+      if (read.kind === 'ok') found.push({ record: read.value, ended: (await entries(join(folder, name))).includes('ended') });
     }
-    return records;
+    return found;
+  }
+
+  async endExec(id: string, execId: string): Promise<void> {
+    try {
+      await writeFile(join(this.execDir(id, execId), 'ended'), '', { mode: 0o600 });
+    } catch (error) {
+      // The container ended too and its folder is gone: nobody will read it again.
+      if (errnoOf(error) !== 'ENOENT') throw error;
+    }
   }
 
   async removeExec(id: string, execId: string): Promise<void> {
@@ -200,4 +194,19 @@ function parseContainer(value: Record<string, unknown>, id: string): ContainerRe
     if (!Array.isArray(value[key])) throw new Error(`${key} is missing`);
   }
   return value as unknown as ContainerRecord;
+}
+
+function parseView(value: Record<string, unknown>): ContainerView & { schema: 1 } {
+  if (typeof value['seq'] !== 'bigint' || typeof value['facts'] !== 'object' || value['facts'] === null) throw new Error('it is not a view');
+  return { ...EMPTY_VIEW, ...value } as ContainerView & { schema: 1 };
+}
+
+/** The names in a folder; none if it is not there. */
+async function entries(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return [];
+    throw error;
+  }
 }

@@ -41,7 +41,7 @@ export const STATE_TABLE = {
   paused: { resumed: 'running', started: 'running', ended: 'exited', 'died-restarting': 'restarting', remove: 'removing', broke: 'broken' },
   restarting: { started: 'running', ended: 'exited', 'died-restarting': 'restarting', remove: 'removing', broke: 'broken' },
   exited: { launch: 'starting', remove: 'removing', ended: 'exited', broke: 'broken' },
-  removing: { ended: 'removing', 'died-restarting': 'removing', started: 'removing', remove: 'removing', broke: 'removing' },
+  removing: { ended: 'removing', 'died-restarting': 'removing', started: 'removing', remove: 'removing', broke: 'broken' },
   broken: { ended: 'exited', started: 'running', 'died-restarting': 'restarting', remove: 'removing', broke: 'broken' },
 } as const satisfies Record<StateKind, Partial<Record<EventKind, StateKind>>>;
 

@@ -1,4 +1,5 @@
 import type { ContainerRecord, ExecRecord } from '../container/record.ts';
+import type { ContainerView } from '../container/view.ts';
 import type { Sandbox } from './network.ts';
 
 /** Everything that lies on disk for one container. All absolute. */
@@ -46,12 +47,15 @@ export interface ContainerStorePort {
   saveSandbox(id: string, sandbox: Sandbox): Promise<void>;
   loadSandbox(id: string): Promise<Sandbox | null>;
 
-  /** The last journal entry whose events were published. */
-  loadCursor(id: string): Promise<bigint>;
-  saveCursor(id: string, seq: bigint): Promise<void>;
+  /** What the journal told up to the last entry whose events were published; missing or damaged: from the start. */
+  loadView(id: string): Promise<ContainerView>;
+  saveView(id: string, view: ContainerView): Promise<void>;
 
   /** Makes the session's folder with its record and `process.json`. */
   createExec(record: ExecRecord, processJson: string): Promise<void>;
-  listExecs(id: string): Promise<ExecRecord[]>;
+  /** `ended`: its end was published already. */
+  listExecs(id: string): Promise<{ record: ExecRecord; ended: boolean }[]>;
+  /** Notes that the session's end was published. */
+  endExec(id: string, execId: string): Promise<void>;
   removeExec(id: string, execId: string): Promise<void>;
 }

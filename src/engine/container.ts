@@ -1,0 +1,117 @@
+/**
+ * One container in memory: its record (desired, ours), its view (observed, the shim's), the state that both give, and
+ * whoever waits for it. Verbs change it; each change of record, sandbox or shim holds its lock.
+ */
+import { Mutex } from '../base/mutex.ts';
+import type { ContainerRecord, ExecRecord } from '../core/container/record.ts';
+import { type ContainerState, nextState, type StateEvent } from '../core/container/state.ts';
+import { type ContainerView, EMPTY_VIEW, type EventSubject, shownExitCode } from '../core/container/view.ts';
+import type { Sandbox } from '../core/ports/network.ts';
+import type { ShimHandle, ShimWatch } from '../core/ports/shim.ts';
+
+export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
+
+export interface Ended {
+  exitCode: number;
+  /** Why the removal that was waited for failed, or empty. */
+  error: string;
+}
+
+/** Someone who attached before there was a shim: given the handle between its launch and the first instruction of the container. */
+export type PendingAttach = (handle: ShimHandle) => Promise<void>;
+
+/** An exec session in memory: `running` while its shim lives. */
+export interface ExecSession {
+  record: ExecRecord;
+  started: boolean;
+  running: boolean;
+  /** null: not started, or not ended yet. */
+  exitCode: number | null;
+  pid: number;
+  handle: ShimHandle | null;
+  /** 0n: not yet. */
+  endedNs: bigint;
+  /** Settles when the session ended. */
+  ended: Promise<void>;
+}
+
+export class Container {
+  record: ContainerRecord;
+  view: ContainerView = EMPTY_VIEW;
+  sandbox: Sandbox | null = null;
+  handle: ShimHandle | null = null;
+  watch: ShimWatch | null = null;
+  /** Settles when the present run is over and everything it held is given back. */
+  settled: Promise<void> = Promise.resolve();
+  /** Why the record itself cannot be used, or empty: such a container can only be looked at, stopped and removed. */
+  readonly problem: string;
+  /** Greater than 0: its end is followed by a start, so `--rm` waits. */
+  kept = 0;
+  readonly lock = new Mutex();
+  readonly execs = new Map<string, ExecSession>();
+  readonly pendingAttaches = new Set<PendingAttach>();
+  #state: ContainerState;
+  readonly #starts = new Set<() => void>();
+  readonly #waiters = new Set<{ condition: WaitCondition; resolve: (ended: Ended) => void }>();
+
+  constructor(record: ContainerRecord, state: ContainerState, problem = '') {
+    this.record = record;
+    this.#state = state;
+    this.problem = problem;
+  }
+
+  get id(): string {
+    return this.record.id;
+  }
+
+  get state(): ContainerState {
+    return this.#state;
+  }
+
+  /** Takes an event through the state table. */
+  transition(event: StateEvent): void {
+    this.#state = nextState(this.#state, event);
+    if (event.kind !== 'started') return;
+    for (const started of this.#starts) started();
+    this.#starts.clear();
+  }
+
+  /** Resolves when the shim next says that the container was started. */
+  nextStart(): Promise<void> {
+    return new Promise((resolve) => this.#starts.add(resolve));
+  }
+
+  get subject(): EventSubject {
+    return { id: this.id, name: this.record.name, image: this.record.config.image, labels: this.record.config.labels };
+  }
+
+  get exitCode(): number {
+    if (this.record.startFailure !== null) return this.record.startFailure.exitCode;
+    return shownExitCode(this.view.facts.exitCode);
+  }
+
+  /** Resolves when the condition is met; `abort` forgets the wait. */
+  wait(condition: WaitCondition, signal: AbortSignal): Promise<Ended> {
+    if (condition === 'not-running' && !this.occupied) return Promise.resolve({ exitCode: this.exitCode, error: '' });
+    return new Promise((resolve) => {
+      const waiter = { condition, resolve };
+      this.#waiters.add(waiter);
+      signal.addEventListener('abort', () => this.#waiters.delete(waiter), { once: true });
+    });
+  }
+
+  /** True while it runs, or will run again by itself (Docker's `Running`, which includes paused and restarting). */
+  get occupied(): boolean {
+    const { kind } = this.#state;
+    return kind === 'running' || kind === 'paused' || kind === 'restarting' || kind === 'starting' || (this.#state.kind === 'broken' && this.#state.pid > 0);
+  }
+
+  /** Tells those who wait. A removal wakes everybody, an exit everybody but those who wait for the removal. */
+  notify(what: 'exit' | 'removed', error = ''): void {
+    for (const waiter of this.#waiters) {
+      if (what === 'exit' && waiter.condition === 'removed') continue;
+      this.#waiters.delete(waiter);
+      waiter.resolve({ exitCode: this.exitCode, error });
+    }
+  }
+}

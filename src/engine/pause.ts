@@ -1,0 +1,25 @@
+/** `docker pause` and `docker unpause`: the freezer is the truth, the runtime its hand. */
+import { conflict, internal } from '../base/errors.ts';
+import type { Container } from './container.ts';
+import { type EngineContext, publishContainer, runtimeTarget } from './context.ts';
+
+export function pauseContainer(ctx: EngineContext, container: Container): Promise<void> {
+  return container.lock.run(async () => {
+    const { kind } = container.state;
+    if (kind === 'paused') throw conflict(`Container ${container.id} is already paused`);
+    if (kind === 'restarting') throw conflict(`Container ${container.id} is restarting, wait until the container is running`);
+    if (kind !== 'running') throw conflict(`container ${container.id} is not running`);
+    await ctx.runtime.pause(runtimeTarget(ctx, container));
+    container.transition({ kind: 'paused' });
+    publishContainer(ctx, container.subject, 'pause');
+  });
+}
+
+export function unpauseContainer(ctx: EngineContext, container: Container): Promise<void> {
+  return container.lock.run(async () => {
+    if (container.state.kind !== 'paused') throw internal(`Container ${container.id} is not paused`);
+    await ctx.runtime.resume(runtimeTarget(ctx, container));
+    container.transition({ kind: 'resumed' });
+    publishContainer(ctx, container.subject, 'unpause');
+  });
+}

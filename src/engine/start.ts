@@ -1,0 +1,263 @@
+/**
+ * `docker start`: network, root and volumes are made, the shim launched with the container created and not yet running,
+ * whoever attached is connected, the record made durable, and only then the first instruction allowed. Whatever fails
+ * before that is undone in reverse order; a kill -9 in between leaves a shim without `start`, which the next daemon abandons.
+ */
+import { conflict, internal, invalid, messageOf, MooredError, notModified } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
+import type { HostConfig } from '../core/container/config.ts';
+import { containerOfMode, isContainerMode, isPrivateNetwork } from '../core/container/modes.ts';
+import { logAttributes, parseLogOptions } from '../core/logOptions.ts';
+import { isMissingCommand, startExitCode } from '../core/container/startFailure.ts';
+import type { EndpointRequest } from '../core/container/config.ts';
+import type { PortSocket, Sandbox } from '../core/ports/network.ts';
+import type { ContainerShimSpec, ShimHandle, ShimLogSpec } from '../core/ports/shim.ts';
+import { connectPending } from './attach.ts';
+import { buildBundle, cgroupPathOf } from './bundle.ts';
+import type { Container } from './container.ts';
+import { type EngineContext, layersOf, publish, runtimeTarget } from './context.ts';
+import { volumeNames } from './giveBack.ts';
+import { removeNow } from './remove.ts';
+import { stopSignalOf, stopTimeoutMs } from './stop.ts';
+import { supervise } from './supervise.ts';
+
+export async function startContainer(ctx: EngineContext, container: Container): Promise<void> {
+  if (container.state.kind === 'exited') await container.settled;
+  await container.lock.run(async () => {
+    checkStartable(container);
+    try {
+      await launch(ctx, container);
+    } catch (error) {
+      await failed(ctx, container, error);
+    }
+  });
+}
+
+function checkStartable(container: Container): void {
+  switch (container.state.kind) {
+    case 'running':
+    case 'restarting':
+    case 'starting':
+      throw notModified(`container ${container.id} is already started`);
+    case 'paused':
+      throw conflict('cannot start a paused container, try unpause instead');
+    case 'removing':
+      throw conflict('container is marked for removal and cannot be started');
+    case 'broken':
+      throw conflict(`container ${container.id} cannot be started: ${container.state.reason}`);
+    case 'created':
+    case 'exited':
+      return;
+  }
+}
+
+async function launch(ctx: EngineContext, container: Container): Promise<void> {
+  container.transition({ kind: 'launch' });
+  await using undo = new AsyncDisposableStack();
+  const paths = ctx.store.paths(container.id);
+  await ctx.store.freshExecDir(container.id);
+  undo.defer(() => ctx.store.removeExecDir(container.id));
+
+  const layers = layersOf(ctx, container);
+  undo.defer(() => layers.unmountRw(container.id));
+  const [rootfs, up] = await both(layers.mountRw(container.id), networkUp(ctx, container, undo));
+  await mountVolumes(ctx, container, undo);
+  await failpoint('start.mounted');
+  if (container.record.hostConfig.ipcMode === 'shareable') undo.defer(() => ctx.host.unmountShm(`${paths.execDir}/shm`));
+  const bundle = await buildBundle(ctx, container, { rootfs, sandbox: container.sandbox });
+  await ctx.store.writeBundle(container.id, bundle.files);
+
+  // The record is on disk before the first instruction; the disk's flush and the runtime's work go on side by side.
+  const saved = ctx.store.save({ ...container.record, desired: 'running', startedBefore: true, startFailure: null });
+  let handle: ShimHandle;
+  try {
+    ({ handle } = await ctx.shims.launch(paths.execDir, await shimSpec(ctx, container, { sockets: up.sockets, probe: bundle.probe })));
+  } finally {
+    up.close();
+    await saved;
+  }
+  container.record = { ...container.record, desired: 'running', startedBefore: true, startFailure: null };
+  await failpoint('start.launched');
+  undo.defer(() => abandon(handle));
+  await connectPending(container, handle);
+  const started = container.nextStart();
+  await supervise(ctx, container, handle);
+  await handle.start();
+  await started;
+  await failpoint('start.started');
+  undo.move();
+}
+
+/** Both, or the first one's error after both ended (so that what the other made can be undone). */
+async function both<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  const [first, second] = await Promise.allSettled([a, b]);
+  if (first.status === 'rejected') throw first.reason;
+  if (second.status === 'rejected') throw second.reason;
+  return [first.value, second.value];
+}
+
+/** A shim that was not told to start deletes its container when it is stopped. */
+async function abandon(handle: ShimHandle): Promise<void> {
+  try {
+    await handle.stop({ signal: 9, timeoutMs: 0 });
+  } catch (error) {
+    if (!(error instanceof MooredError)) throw error;
+  }
+}
+
+interface NetworkUp {
+  sockets: PortSocket[];
+  /** Closes the daemon's copies of the port sockets. */
+  close(): void;
+}
+
+async function networkUp(ctx: EngineContext, container: Container, undo: AsyncDisposableStack): Promise<NetworkUp> {
+  const { config, hostConfig } = container.record;
+  container.sandbox = null;
+  if (isContainerMode(hostConfig.networkMode)) {
+    const other = ctx.containers.resolve(containerOfMode(hostConfig.networkMode));
+    if (!other.occupied) throw conflict(`cannot join network of a non running container: ${other.id}`);
+  }
+  if (!isPrivateNetwork(hostConfig.networkMode)) return { sockets: [], close: () => undefined };
+  const { sandbox, sockets } = await ctx.network.up({
+    containerId: container.id,
+    containerName: container.record.name,
+    hostname: config.hostname,
+    netnsPath: ctx.store.paths(container.id).netns,
+    endpoints: endpointsOf(ctx, container),
+    portBindings: hostConfig.portBindings,
+    exposedPorts: config.exposedPorts,
+    publishAllPorts: hostConfig.publishAllPorts,
+    sysctls: {},
+  });
+  undo.defer(() => ctx.network.down(container.id, sandbox));
+  container.sandbox = sandbox;
+  await ctx.store.saveSandbox(container.id, sandbox);
+  for (const endpoint of sandbox.endpoints) publishNetwork(ctx, container, { action: 'connect', endpoint });
+  return { sockets, close: () => ctx.network.closeSockets(sockets) };
+}
+
+/** The networks a container is on, with the names it has there. */
+export function endpointsOf(ctx: EngineContext, container: Container): { networkId: string; request: EndpointRequest; dnsNames: string[] }[] {
+  const { record } = container;
+  if (record.config.networkDisabled) return [];
+  const names = Object.keys(record.networks).length > 0 ? Object.keys(record.networks) : [primaryNetwork(record.hostConfig)];
+  return names.map((name) => {
+    const network = ctx.network.resolve(name);
+    const request = record.networks[name] ?? EMPTY_ENDPOINT;
+    const aliases = network.name === 'bridge' ? [] : [...request.aliases, record.id.slice(0, 12), record.config.hostname];
+    return { networkId: network.id, request, dnsNames: [...new Set([record.name, ...aliases])].filter((each) => each !== '') };
+  });
+}
+
+export const primaryNetwork = (hostConfig: HostConfig): string =>
+  hostConfig.networkMode === '' || hostConfig.networkMode === 'default' ? 'bridge' : hostConfig.networkMode;
+
+export const EMPTY_ENDPOINT: EndpointRequest = {
+  ipv4Address: '', ipv6Address: '', linkLocalIps: [], links: [], aliases: [], macAddress: '', driverOpts: {}, gwPriority: 0,
+};
+
+export function publishNetwork(ctx: EngineContext, container: Container, what: { action: 'connect' | 'disconnect'; endpoint: Sandbox['endpoints'][number] }): void {
+  const network = ctx.network.list().find(({ id }) => id === what.endpoint.networkId);
+  publish(ctx, {
+    type: 'network',
+    action: what.action,
+    actorId: what.endpoint.networkId,
+    attributes: { container: container.id, name: what.endpoint.networkName, type: network?.driver ?? 'bridge' },
+  });
+}
+
+async function mountVolumes(ctx: EngineContext, container: Container, undo: AsyncDisposableStack): Promise<void> {
+  for (const name of volumeNames(container)) {
+    await ctx.volumes.mount(name, container.id);
+    undo.defer(() => ctx.volumes.unmount(name, container.id));
+  }
+}
+
+async function shimSpec(ctx: EngineContext, container: Container, run: { sockets: PortSocket[]; probe: boolean }): Promise<ContainerShimSpec> {
+  const { config, hostConfig } = container.record;
+  const settings = ctx.settings();
+  const target = runtimeTarget(ctx, container);
+  const paths = ctx.store.paths(container.id);
+  const cgroup = ctx.cgroups.directories(cgroupPathOf(ctx, container));
+  const [rows, cols] = hostConfig.consoleSize;
+  return {
+    id: container.id,
+    runtime: target.runtime,
+    runtimeRoot: target.runtimeRoot,
+    runtimeArgs: target.runtimeArgs ?? [],
+    systemdCgroup: target.systemdCgroup ?? false,
+    terminal: config.tty,
+    ...(rows > 0 && cols > 0 ? { consoleSize: { rows, cols } } : {}),
+    stdin: config.openStdin,
+    stdinOnce: config.stdinOnce,
+    pipeSize: settings.pipeSize,
+    exitPath: paths.exit,
+    journalPath: paths.journal,
+    log: logSpec(hostConfig, { path: paths.log, labels: config.labels, env: config.env }),
+    cgroup: { version: ctx.cgroups.version, memoryDir: cgroup.memory, procsDir: cgroup.procs },
+    restart: hostConfig.restartPolicy,
+    liveRestore: settings.liveRestore,
+    stopSignal: stopSignalOf(container),
+    stopTimeoutMs: stopTimeoutMs(ctx, container),
+    ports: run.sockets.map((socket) => (socket.use === 'reserve' ? { kind: 'reserve', fd: socket.fd } : { kind: socket.use, fd: socket.fd, address: socket.address, port: socket.port })),
+    ...(container.sandbox === null ? {} : { netns: { path: container.sandbox.netnsPath, keepLinks: container.sandbox.endpoints.map(({ link }) => link).filter((link) => link !== '') } }),
+    ...(run.probe && config.healthcheck !== undefined ? { health: healthSpec(config.healthcheck) } : {}),
+    shimCgroups: await ctx.cgroups.shimFolders(),
+  };
+}
+
+const DEFAULT_HEALTH = { intervalMs: 30_000, timeoutMs: 30_000, startIntervalMs: 5000, retries: 3 };
+
+/** Zero means Docker's default (engine-api A12). */
+function healthSpec(health: NonNullable<Container['record']['config']['healthcheck']>): NonNullable<ContainerShimSpec['health']> {
+  const ms = (ns: bigint, absent: number): number => (ns === 0n ? absent : Math.max(1, Number(ns / 1_000_000n)));
+  return {
+    processFile: 'health.json',
+    intervalMs: ms(health.intervalNs, DEFAULT_HEALTH.intervalMs),
+    timeoutMs: ms(health.timeoutNs, DEFAULT_HEALTH.timeoutMs),
+    startPeriodMs: ms(health.startPeriodNs, 0),
+    startIntervalMs: ms(health.startIntervalNs, DEFAULT_HEALTH.startIntervalMs),
+    retries: health.retries === 0 ? DEFAULT_HEALTH.retries : health.retries,
+  };
+}
+
+function logSpec(hostConfig: HostConfig, subject: { path: string; labels: Record<string, string>; env: string[] }): ShimLogSpec {
+  const { type, config } = hostConfig.logConfig;
+  if (type === 'none') return { kind: 'none' };
+  const options = parseLogOptions(config);
+  const attrs = logAttributes(config, subject);
+  return {
+    kind: 'json-file',
+    path: subject.path,
+    maxSize: options.maxSize,
+    maxFile: options.maxFile,
+    compress: options.compress,
+    mode: options.mode,
+    bufferBytes: options.bufferBytes,
+    ...(attrs === undefined ? {} : { attrs }),
+  };
+}
+
+/** Text and exit code as Docker gives them; with `--rm` the container is removed. Always throws. */
+async function failed(ctx: EngineContext, container: Container, error: unknown): Promise<never> {
+  const message = messageOf(error);
+  const exitCode = startExitCode(error);
+  container.watch?.close();
+  container.handle = null;
+  container.watch = null;
+  container.sandbox = null;
+  container.record = { ...container.record, desired: container.record.startedBefore ? 'stopped' : 'created', startFailure: { message, exitCode } };
+  if (container.state.kind === 'starting') container.transition(container.view.facts.startedNs === 0n ? { kind: 'launch-failed' } : { kind: 'ended' });
+  await ctx.store.save(container.record);
+  container.notify('exit');
+  if (container.record.hostConfig.autoRemove) {
+    try {
+      await removeNow(ctx, container, true);
+    } catch (removal) {
+      ctx.logger.error('a container that could not be started could not be removed either', { container: container.id, error: messageOf(removal) });
+    }
+  }
+  if (error instanceof MooredError && error.kind !== 'internal') throw error;
+  throw isMissingCommand(error) ? invalid(message, error) : internal(message, error);
+}

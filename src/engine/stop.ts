@@ -1,0 +1,119 @@
+/** `docker stop` and `docker kill`: the user's will is on disk before any signal is sent (design law 10). */
+import { conflict, messageOf, notModified } from '../base/errors.ts';
+import { parseSignal, SIGKILL, SIGTERM } from '../core/container/signals.ts';
+import { cgroupPathOf } from './bundle.ts';
+import type { Container } from './container.ts';
+import { type EngineContext, publishContainer, runtimeTarget } from './context.ts';
+import { endWithoutShim } from './supervise.ts';
+
+export interface StopOptions {
+  /** Name or number; empty: the container's own. */
+  signal: string;
+  /** Seconds; undefined: the container's own, then the daemon's; -1 for ever. */
+  timeout: number | undefined;
+}
+
+/** How long after SIGKILL an end must have come. */
+const AFTER_KILL_MS = 10_000;
+
+/** Stops a container and resolves when its run is over and given back. A stopped one is `not-modified`. */
+export async function stopContainer(ctx: EngineContext, container: Container, options: StopOptions): Promise<void> {
+  const signal = stopSignalOf(container, options.signal);
+  if (!container.occupied) throw notModified(`container ${container.id} is not running`);
+  await orderStop(ctx, container, { signal, timeoutMs: stopTimeoutMs(ctx, container, options.timeout), manual: true });
+  publishContainer(ctx, container.subject, 'stop');
+}
+
+/** The signal a stop sends: the one given, the container's, SIGTERM. */
+export function stopSignalOf(container: Container, given = ''): number {
+  const name = given === '' ? container.record.config.stopSignal : given;
+  return name === '' ? SIGTERM : parseSignal(name);
+}
+
+export function stopTimeoutMs(ctx: EngineContext, container: Container, given?: number): number {
+  const seconds = given ?? container.record.config.stopTimeout ?? ctx.settings().defaultStopTimeout;
+  return seconds < 0 ? -1 : seconds * 1000;
+}
+
+/** The stop itself. `manual`: a user's, which `unless-stopped` and `on-failure` remember. */
+export async function orderStop(ctx: EngineContext, container: Container, order: { signal: number; timeoutMs: number; manual: boolean }): Promise<void> {
+  // The end takes the lock itself, so it is awaited outside.
+  const end = await container.lock.run(async (): Promise<() => Promise<void>> => {
+    if (!container.occupied) return () => Promise.resolve();
+    if (order.manual) await rememberStop(ctx, container);
+    if (container.state.kind === 'paused') {
+      // A frozen process takes no signal until its thaw: Docker thaws it for the stop too.
+      await ctx.runtime.resume(runtimeTarget(ctx, container));
+      container.transition({ kind: 'resumed' });
+    }
+    if (container.handle === null) return () => stopWithoutShim(ctx, container);
+    publishContainer(ctx, container.subject, 'kill', { signal: String(order.signal) });
+    await container.handle.stop({ signal: order.signal, timeoutMs: order.timeoutMs });
+    return () => container.settled;
+  });
+  await bounded(end(), container, order.timeoutMs);
+}
+
+/** Waits for the end that was ordered; a process that even SIGKILL does not end (in uninterruptible sleep) is an error, not a hang. */
+async function bounded(end: Promise<void>, container: Container, timeoutMs: number): Promise<void> {
+  if (timeoutMs < 0) return end;
+  const { promise: late, resolve } = Promise.withResolvers<'late'>();
+  const timer = setTimeout(() => resolve('late'), timeoutMs + AFTER_KILL_MS);
+  try {
+    if ((await Promise.race([end, late])) === 'late') throw conflict(`container ${container.id} did not end after SIGKILL`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function rememberStop(ctx: EngineContext, container: Container): Promise<void> {
+  if (container.problem !== '' || container.record.desired === 'removing') return;
+  container.record = { ...container.record, desired: 'stopped' };
+  await ctx.store.save(container.record);
+}
+
+/** Law 5: what cannot be understood can still be stopped, by its cgroup and its pid. */
+async function stopWithoutShim(ctx: EngineContext, container: Container): Promise<void> {
+  await killEverything(ctx, container);
+  await endWithoutShim(ctx, container);
+}
+
+export async function killEverything(ctx: EngineContext, container: Container): Promise<void> {
+  try {
+    await ctx.runtime.kill(runtimeTarget(ctx, container), SIGKILL, { all: true });
+  } catch (error) {
+    ctx.logger.debug('the runtime could not kill a container', { container: container.id, error: messageOf(error) });
+  }
+  await ctx.cgroups.killAll(cgroupPathOf(ctx, container));
+}
+
+/** `docker kill`. SIGKILL and the stop signal count as a user's stop (moby `containerStop`), others do not. */
+export async function killContainer(ctx: EngineContext, container: Container, signalName: string): Promise<void> {
+  const signal = signalName === '' ? SIGKILL : parseSignal(signalName);
+  if (!container.occupied || container.state.kind === 'starting') throw notRunning(container);
+  if (container.handle === null) {
+    await orderStop(ctx, container, { signal, timeoutMs: 0, manual: true });
+    return;
+  }
+  const { handle } = container;
+  if (container.state.kind === 'restarting') {
+    await orderStop(ctx, container, { signal, timeoutMs: 0, manual: true });
+    return;
+  }
+  if (signal === SIGKILL || signal === stopSignalOf(container)) {
+    await container.lock.run(() => rememberStop(ctx, container));
+    await handle.policy({ restart: { name: 'no', maximumRetryCount: 0 } });
+  }
+  if (container.state.kind === 'paused' && signal === SIGKILL) await ctx.runtime.resume(runtimeTarget(ctx, container));
+  try {
+    await handle.signal(signal);
+  } catch (error) {
+    // It ended between our look and the signal: what the user wanted.
+    if (container.occupied) throw conflict(`cannot kill container: ${container.record.name}: ${messageOf(error)}`, error);
+  }
+  publishContainer(ctx, container.subject, 'kill', { signal: String(signal) });
+  if (signal === SIGKILL) await container.settled;
+}
+
+export const notRunning = (container: Container): Error =>
+  conflict(`cannot kill container: ${container.record.name}: container ${container.id} is not running`);
