@@ -137,5 +137,8 @@ export function validatePlatform(host: HostConfig, checks: PlatformChecks): void
       throw invalid(`ulimit soft limit must be less than or equal to hard limit: soft (${limit.soft}) > hard (${limit.hard})`);
     }
   }
-  if (host.deviceRequests.length > 0) throw invalid('could not select device driver "" with capabilities: ' + JSON.stringify(host.deviceRequests[0]?.capabilities ?? []));
+  for (const request of host.deviceRequests) {
+    const capabilities = request.capabilities.map((all) => `[${all.join(' ')}]`).join(' ');
+    throw invalid(`could not select device driver "${request.driver}" with capabilities: [${capabilities}]`);
+  }
 }
