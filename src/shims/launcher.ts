@@ -81,6 +81,7 @@ async function readyLine(ready: Duplex, { dir, signal }: Birth): Promise<string>
   const timeout = AbortSignal.timeout(READY_TIMEOUT_MS);
   const bound = signal === undefined ? timeout : AbortSignal.any([timeout, signal]);
   let text = '';
+  ready.on('error', () => {});
   ready.on('data', (chunk: Buffer) => {
     text += chunk.toString('latin1');
     if (text.length > MAX_READY_BYTES) ready.destroy(new Error('its first line is too long'));
