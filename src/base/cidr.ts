@@ -59,6 +59,16 @@ function longestZeroRun(groups: readonly string[]): { start: number; length: num
   return best;
 }
 
+/** The address as it stands in packets: four or sixteen bytes. */
+export const bytesOf = (address: Address): Buffer =>
+  Buffer.from(address.value.toString(16).padStart(bitsOf(address.family) / 4, '0'), 'hex');
+
+/** The inverse. */
+export const addressOfBytes = (bytes: Buffer): Address => ({
+  family: bytes.length === 4 ? 4 : 6,
+  value: BigInt(`0x${bytes.toString('hex')}`),
+});
+
 /** `address/length` as its address and its prefix, or undefined. */
 export function parseCidr(text: string): { address: Address; cidr: Cidr } | undefined {
   const match = /^([^/]+)\/(\d{1,3})$/.exec(text);

@@ -3,6 +3,7 @@
  * to a port before it was published, or goes on after it was withdrawn, would be held to the old decision.
  */
 import { isIPv4 } from 'node:net';
+import { addressOfBytes, formatAddress } from '../base/cidr.ts';
 import { NETLINK_NETFILTER, NetlinkSocket, attr, attr16be, attr8, nested, parseAttributes } from './netlink.ts';
 import type { Attributes } from './netlink.ts';
 
@@ -14,7 +15,7 @@ const CTA_PROTO = { num: 1, dstPort: 3 } as const;
 const CTA_IP = { v4Dst: 2, v6Dst: 4 } as const;
 const CTA_FILTER_ORIG_FLAGS = 1;
 /** Bits of the kernel's tuple filter: match protocol number and destination port. */
-const FILTER_PROTO_NUM_AND_DST_PORT = (1 << 4) | (1 << 6);
+const FILTER_PROTO_NUM_AND_DST_PORT = (1 << 3) | (1 << 5);
 const AF_INET = 2;
 const AF_INET6 = 10;
 const IPPROTO_UDP = 17;
@@ -44,8 +45,8 @@ function isTo(flow: Attributes, address: string, port: number): boolean {
   if (proto.get(CTA_PROTO.num)?.[0] !== IPPROTO_UDP || proto.get(CTA_PROTO.dstPort)?.readUInt16BE(0) !== port) return false;
   if (address === '0.0.0.0' || address === '::') return true;
   const ip = parseAttributes(tuple.get(CTA_TUPLE.ip) ?? Buffer.alloc(0));
-  const v4 = ip.get(CTA_IP.v4Dst);
-  return v4 === undefined ? ip.get(CTA_IP.v6Dst) !== undefined : v4.join('.') === address;
+  const destination = ip.get(CTA_IP.v4Dst) ?? ip.get(CTA_IP.v6Dst);
+  return destination !== undefined && formatAddress(addressOfBytes(destination)) === address;
 }
 
 /** struct nfgenmsg. */

@@ -33,7 +33,7 @@ export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 
 const socket = prototype<(domain: number, type: number, protocol: number) => number>('int socket(int domain, int type, int protocol)');
-const setsockopt = prototype<(fd: number, level: number, name: number, value: Buffer, length: number) => number>(
+const setsockopt = prototype<(...args: [fd: number, level: number, name: number, value: Buffer, length: number]) => number>(
   'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
 );
 const send = prototype<(fd: number, data: Buffer, length: number, flags: number) => number>(

@@ -1,5 +1,7 @@
 /** Links, addresses and routes (rtnetlink) of the namespace in which the object is made. */
 import { isIPv4 } from 'node:net';
+import { addressOfBytes, bytesOf, formatAddress, parseAddress } from '../base/cidr.ts';
+import { internal } from '../base/errors.ts';
 import {
   NETLINK_ROUTE, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NetlinkSocket, attr, attr8, nested, parseAttributes, text,
 } from './netlink.ts';
@@ -78,8 +80,6 @@ export interface VethRequest {
   readonly peer: { readonly name: string; readonly mac: string; readonly netnsFd: number };
 }
 
-/** Address of a route's or a link's; v4 by its form. */
-const packAddress = (address: string): Buffer => (isIPv4(address) ? packV4(address) : packV6(address));
 const familyOf = (address: string): number => (isIPv4(address) ? AF.inet : AF.inet6);
 
 export class RouteSocket implements Disposable {
@@ -319,27 +319,14 @@ function routeOf({ body }: Answer): Route {
 }
 
 const packMac = (mac: string): Buffer => Buffer.from(mac.replaceAll(':', ''), 'hex');
-const packV4 = (address: string): Buffer => Buffer.from(address.split('.').map(Number));
 
-/** Sixteen bytes of a v6 address that has no zone. */
-export function packV6(address: string): Buffer {
-  const embedded = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(address);
-  const plain = embedded === null ? address : `${embedded[1]}${packV4(embedded[2] ?? '').toString('hex').replace(/^(....)/, '$1:')}`;
-  const [head = '', tail] = plain.split('::');
-  const groups = (part: string): string[] => (part === '' ? [] : part.split(':'));
-  const left = groups(head);
-  const right = groups(tail ?? '');
-  const zeros = tail === undefined ? [] : Array<string>(8 - left.length - right.length).fill('0');
-  return Buffer.from([...left, ...zeros, ...right].map((group) => group.padStart(4, '0')).join(''), 'hex');
+function packAddress(address: string): Buffer {
+  const parsed = parseAddress(address);
+  if (parsed === undefined) throw internal(`not an address: ${address}`);
+  return bytesOf(parsed);
 }
 
-function unpackAddress(packed: Buffer | undefined): string {
-  if (packed === undefined) return '';
-  if (packed.length === 4) return packed.join('.');
-  const groups = Array.from({ length: 8 }, (_, i) => packed.readUInt16BE(i * 2).toString(16));
-  // The URL parser writes v6 addresses as RFC 5952 wants them.
-  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
-}
+const unpackAddress = (packed: Buffer | undefined): string => (packed === undefined ? '' : formatAddress(addressOfBytes(packed)));
 
 function broadcastOf(packed: Buffer, prefixLength: number): Buffer {
   const broadcast = Buffer.alloc(4);

@@ -12,7 +12,7 @@ const MNT_DETACH = 2;
 
 const unshare = prototype<(flags: number) => number>('int unshare(int flags)');
 const setns = prototype<(fd: number, type: number) => number>('int setns(int fd, int type)');
-const mount = prototype<(source: string, target: string, type: null, flags: bigint, data: null) => number>(
+const mount = prototype<(...args: [source: string, target: string, type: null, flags: bigint, data: null]) => number>(
   'int mount(const char *source, const char *target, const char *type, unsigned long flags, const void *data)',
 );
 const umount2 = prototype<(target: string, flags: number) => number>('int umount2(const char *target, int flags)');

@@ -4,9 +4,10 @@
  * cannot both.
  */
 import { closeSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
+import { bytesOf, parseAddress } from '../base/cidr.ts';
+import type { Address } from '../base/cidr.ts';
+import { internal } from '../base/errors.ts';
 import { check, prototype } from './libc.ts';
-import { packV6 } from './netlinkRoute.ts';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -22,7 +23,7 @@ const SO_REUSEADDR = 2;
 const SHUT_RD = 0;
 
 const socket = prototype<(domain: number, type: number, protocol: number) => number>('int socket(int domain, int type, int protocol)');
-const setsockopt = prototype<(fd: number, level: number, name: number, value: Buffer, length: number) => number>(
+const setsockopt = prototype<(...args: [fd: number, level: number, name: number, value: Buffer, length: number]) => number>(
   'int setsockopt(int fd, int level, int name, const void *value, unsigned int length)',
 );
 const bind = prototype<(fd: number, address: Buffer, length: number) => number>('int bind(int fd, const void *address, unsigned int length)');
@@ -43,14 +44,16 @@ export interface BoundSocketRequest {
  * EADDRNOTAVAIL, EAFNOSUPPORT, EPROTONOSUPPORT, ….
  */
 export function bindSocket(request: BoundSocketRequest): number {
-  const v4 = isIPv4(request.address);
+  const address = parseAddress(request.address);
+  if (address === undefined) throw internal(`not an address: ${request.address}`);
+  const v4 = address.family === 4;
   const fd = check('socket', socket()(v4 ? AF_INET : AF_INET6, typeOf(request.proto) | SOCK_CLOEXEC, request.proto === 'sctp' ? IPPROTO_SCTP : 0));
   try {
     if (!v4) setFlag(fd, IPPROTO_IPV6, IPV6_V6ONLY, true);
-    const address = v4 ? addressV4(request) : addressV6(request);
+    const name = socketAddress(address, request.port);
     // For TCP, address reuse lets a bind pass by connections in TIME_WAIT; listening then makes the port exclusive.
     if (request.proto === 'tcp') setFlag(fd, SOL_SOCKET, SO_REUSEADDR, true);
-    check('bind', bind()(fd, address, address.length));
+    check('bind', bind()(fd, name, name.length));
     if (request.proto === 'tcp') {
       check('listen', listen()(fd, request.serves ? 4096 : 1));
       if (!request.serves) stopListening(fd);
@@ -78,18 +81,11 @@ function typeOf(proto: BoundSocketRequest['proto']): number {
   return proto === 'udp' ? SOCK_DGRAM : SOCK_SEQPACKET;
 }
 
-function addressV4({ address, port }: BoundSocketRequest): Buffer {
-  const buffer = Buffer.alloc(16);
-  buffer.writeUInt16LE(AF_INET, 0);
+/** struct sockaddr_in or sockaddr_in6. */
+function socketAddress(address: Address, port: number): Buffer {
+  const buffer = Buffer.alloc(address.family === 4 ? 16 : 28);
+  buffer.writeUInt16LE(address.family === 4 ? AF_INET : AF_INET6, 0);
   buffer.writeUInt16BE(port, 2);
-  Buffer.from(address.split('.').map(Number)).copy(buffer, 4);
-  return buffer;
-}
-
-function addressV6({ address, port }: BoundSocketRequest): Buffer {
-  const buffer = Buffer.alloc(28);
-  buffer.writeUInt16LE(AF_INET6, 0);
-  buffer.writeUInt16BE(port, 2);
-  packV6(address).copy(buffer, 8);
+  bytesOf(address).copy(buffer, address.family === 4 ? 4 : 8);
   return buffer;
 }

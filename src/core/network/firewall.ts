@@ -1,0 +1,274 @@
+/**
+ * The packet filter, planned. One table `inet moored`; published ports are elements of maps and networks elements of
+ * sets, so that starting a container changes elements only. What is wanted is compared with what is there, and the
+ * difference is one transaction: nothing is flushed, and nothing is changed that is right.
+ *
+ * Rules carry a comment with a hash of their text. Comparing comments does not depend on how some version of nft
+ * prints a rule, and tells a rule of an older release from today's.
+ */
+import { createHash } from 'node:crypto';
+
+export const FAMILY = 'inet';
+export const TABLE = 'moored';
+
+/** A bridge network as the filter needs it; subnets as `a.b.c.d/n`. */
+export interface FirewallNetwork {
+  readonly bridge: string;
+  readonly internal: boolean;
+  readonly subnets4: readonly string[];
+  readonly subnets6: readonly string[];
+  readonly masquerade4: boolean;
+  readonly masquerade6: boolean;
+  /** Source address of outgoing traffic instead of masquerading, or empty. */
+  readonly source4: string;
+  readonly source6: string;
+  /** Containers' unpublished ports can be reached from outside (gateway mode nat-unprotected). */
+  readonly open4: boolean;
+  readonly open6: boolean;
+}
+
+/** A published port that the filter translates: both addresses of one family. */
+export interface FirewallPort {
+  readonly proto: 'tcp' | 'udp' | 'sctp';
+  /** `0.0.0.0` and `::` are every address of the host. */
+  readonly hostIp: string;
+  readonly hostPort: number;
+  readonly address: string;
+  readonly port: number;
+}
+
+export type Atom = string | number;
+export interface Element {
+  readonly key: readonly Atom[];
+  /** Of a map. */
+  readonly data?: readonly Atom[];
+}
+
+export interface Chain {
+  /** `type nat hook prerouting priority -100`, or absent for one that is jumped to. */
+  readonly hook?: { readonly type: string; readonly hook: string; readonly priority: number; readonly policy: 'accept' | 'drop' };
+  readonly rules: readonly string[];
+}
+
+export interface Ruleset {
+  readonly sets: Readonly<Record<string, ReadonlyMap<string, Element>>>;
+  readonly chains: Readonly<Record<string, Chain>>;
+}
+
+/** What there is: rules by their comments. */
+export interface ObservedChain {
+  readonly hook?: Chain['hook'];
+  readonly rules: readonly { readonly handle: number; readonly comment: string }[];
+}
+export interface ObservedRuleset {
+  readonly sets: ReadonlyMap<string, { readonly type: string; readonly elements: ReadonlyMap<string, Element> }>;
+  readonly chains: ReadonlyMap<string, ObservedChain>;
+}
+
+const ifname = ['ifname'];
+/** Types of the sets and maps. */
+const SETS: Readonly<Record<string, { readonly key: readonly string[]; readonly data?: readonly string[] }>> = {
+  bridges: { key: ifname },
+  internal: { key: ifname },
+  same: { key: ['ifname', 'ifname'] },
+  ports4: { key: ['inet_proto', 'ipv4_addr', 'inet_service'], data: ['ipv4_addr', 'inet_service'] },
+  anyport4: { key: ['inet_proto', 'inet_service'], data: ['ipv4_addr', 'inet_service'] },
+  ports6: { key: ['inet_proto', 'ipv6_addr', 'inet_service'], data: ['ipv6_addr', 'inet_service'] },
+  anyport6: { key: ['inet_proto', 'inet_service'], data: ['ipv6_addr', 'inet_service'] },
+};
+
+const elementId = (element: Element): string =>
+  element.data === undefined ? element.key.join(' . ') : `${element.key.join(' . ')} : ${element.data.join(' . ')}`;
+
+/** The element of a published port, and the map it belongs to. */
+export function portElement(port: FirewallPort): { map: string; element: Element } {
+  const family = port.hostIp.includes(':') ? 6 : 4;
+  const any = port.hostIp === '0.0.0.0' || port.hostIp === '::';
+  return {
+    map: any ? `anyport${family}` : `ports${family}`,
+    element: { key: any ? [port.proto, port.hostPort] : [port.proto, port.hostIp, port.hostPort], data: [port.address, port.port] },
+  };
+}
+
+export interface FirewallRequest {
+  readonly networks: readonly FirewallNetwork[];
+  readonly ports: readonly FirewallPort[];
+  /** Drop what is forwarded and concerns no network of ours (see NetConfig.ipForward). */
+  readonly dropOthers: boolean;
+}
+
+/** The whole rule set that networks and published ports make. */
+export function desiredRuleset(request: FirewallRequest): Ruleset {
+  const networks = request.networks.toSorted((a, b) => (a.bridge < b.bridge ? -1 : 1));
+  const sets: Record<string, Map<string, Element>> = Object.fromEntries(Object.keys(SETS).map((name) => [name, new Map()]));
+  const add = (name: string, element: Element): void => {
+    sets[name]?.set(elementId(element), element);
+  };
+  for (const { bridge, internal } of networks) {
+    add('bridges', { key: [bridge] });
+    add('same', { key: [bridge, bridge] });
+    if (internal) add('internal', { key: [bridge] });
+  }
+  for (const port of request.ports) {
+    const { map, element } = portElement(port);
+    add(map, element);
+  }
+  return { sets, chains: chainsOf(networks, request.dropOthers) };
+}
+
+function chainsOf(networks: readonly FirewallNetwork[], dropOthers: boolean): Record<string, Chain> {
+  const base = (type: string, hook: string, priority: number): NonNullable<Chain['hook']> => ({ type, hook, priority, policy: 'accept' });
+  return {
+    // With route_localnet on, nothing else would keep a container from speaking as, or to, the host's loopback.
+    loopback: {
+      hook: base('filter', 'prerouting', -300),
+      rules: ['iifname @bridges ip daddr 127.0.0.0/8 drop', 'iifname @bridges ip saddr 127.0.0.0/8 drop'],
+    },
+    prerouting: {
+      hook: base('nat', 'prerouting', -100),
+      // A port published on 127.0.0.1 is not for a neighbour who sends there what is for himself.
+      rules: ['iifname != "lo" ip daddr 127.0.0.0/8 return', 'fib daddr type local jump publish'],
+    },
+    output: { hook: base('nat', 'output', -100), rules: ['fib daddr type local jump publish'] },
+    publish: {
+      rules: [
+        'dnat ip to meta l4proto . ip daddr . th dport map @ports4',
+        'dnat ip to meta l4proto . th dport map @anyport4',
+        // The kernel does not route what comes from ::1 to anywhere else: a relay serves it.
+        'ip6 daddr ::1 return',
+        'dnat ip6 to meta l4proto . ip6 daddr . th dport map @ports6',
+        'dnat ip6 to meta l4proto . th dport map @anyport6',
+      ],
+    },
+    postrouting: { hook: base('nat', 'postrouting', 100), rules: postroutingOf(networks) },
+    forward: { hook: { ...base('filter', 'forward', 0), policy: dropOthers ? 'drop' : 'accept' }, rules: forwardOf(networks) },
+  };
+}
+
+function postroutingOf(networks: readonly FirewallNetwork[]): string[] {
+  const perNetwork = networks.flatMap((network) => {
+    const families = [
+      { protocol: 'ip', subnets: network.subnets4, masquerade: network.masquerade4, source: network.source4 },
+      { protocol: 'ip6', subnets: network.subnets6, masquerade: network.masquerade6, source: network.source6 },
+    ];
+    return families.flatMap(({ protocol, subnets, masquerade, source }) => subnets.flatMap((subnet) => {
+      // Container to published port of the same network: the answer has to come back through the host.
+      const hairpin = `oifname "${network.bridge}" ct status dnat ${protocol} saddr ${subnet} masquerade`;
+      if (!masquerade || network.internal) return [hairpin];
+      const target = source === '' ? 'masquerade' : `snat ${protocol} to ${source}`;
+      return [hairpin, `oifname != "${network.bridge}" ${protocol} saddr ${subnet} ${target}`];
+    }));
+  });
+  // The host to a published port: its loopback address would be refused by the container.
+  return ['oifname @bridges ct status dnat fib saddr type local masquerade', ...perNetwork];
+}
+
+function forwardOf(networks: readonly FirewallNetwork[]): string[] {
+  const open = networks.flatMap(({ bridge, open4, open6 }) => [
+    ...(open4 ? [`oifname "${bridge}" iifname != @bridges meta nfproto ipv4 accept`] : []),
+    ...(open6 ? [`oifname "${bridge}" iifname != @bridges meta nfproto ipv6 accept`] : []),
+  ]);
+  return [
+    'iifname . oifname @same accept',
+    'iifname @internal drop',
+    'oifname @internal drop',
+    'oifname @bridges ct state established,related accept',
+    'oifname @bridges ct status dnat accept',
+    ...open,
+    'oifname @bridges drop',
+    'iifname @bridges accept',
+  ];
+}
+
+/** The comment that a rule carries. */
+export const ruleComment = (rule: string): string => `moored ${createHash('sha256').update(rule).digest('hex').slice(0, 16)}`;
+
+const hookText = (hook: NonNullable<Chain['hook']>): string => `type ${hook.type} hook ${hook.hook} priority ${hook.priority}`;
+const setTypeText = (name: string): string => {
+  const { key = [], data } = SETS[name] ?? {};
+  return data === undefined ? key.join(' . ') : `${key.join(' . ')} : ${data.join(' . ')}`;
+};
+
+/** The transaction (nft's language) that makes `observed` what is desired; empty if it is. `undefined`: there is no table. */
+export function planFirewall(desired: Ruleset, observed: ObservedRuleset | undefined): string[] {
+  if (observed === undefined) return buildAll(desired);
+  // Of another release: replaced as a whole, which for packets is one moment too.
+  if (!sameShape(desired, observed)) return [`delete table ${FAMILY} ${TABLE}`, ...buildAll(desired)];
+  return [
+    ...Object.entries(desired.chains).flatMap(([name, chain]) => [...planPolicy(name, chain, observed), ...planRules(name, chain, observed)]),
+    ...planElements(desired, (name) => observed.sets.get(name)?.elements ?? new Map()),
+  ];
+}
+
+/** Only the elements: what changes between two rule sets whose rules are the same. */
+export function planElements(desired: Ruleset, observed: (set: string) => ReadonlyMap<string, Element>): string[] {
+  const deletions: string[] = [];
+  const additions: string[] = [];
+  for (const [name, wanted] of Object.entries(desired.sets)) {
+    const present = observed(name);
+    for (const [id, element] of present) if (!wanted.has(id)) deletions.push(elementCommand('delete', name, element));
+    for (const [id, element] of wanted) if (!present.has(id)) additions.push(elementCommand('add', name, element));
+  }
+  return [...deletions, ...additions];
+}
+
+/** True if both have the same rules, so that only elements can differ. */
+export const sameRules = (a: Ruleset, b: Ruleset): boolean => JSON.stringify(a.chains) === JSON.stringify(b.chains);
+
+function sameShape(desired: Ruleset, observed: ObservedRuleset): boolean {
+  const chains = Object.entries(desired.chains);
+  const sets = Object.keys(desired.sets);
+  if (chains.length !== observed.chains.size || sets.length !== observed.sets.size) return false;
+  const hook = (chain: { readonly hook?: Chain['hook'] } | undefined): string => (chain?.hook === undefined ? '' : hookText(chain.hook));
+  return chains.every(([name, chain]) => observed.chains.has(name) && hook(observed.chains.get(name)) === hook(chain))
+    && sets.every((name) => observed.sets.get(name)?.type === setTypeText(name));
+}
+
+function buildAll(desired: Ruleset): string[] {
+  const table = `${FAMILY} ${TABLE}`;
+  const empty = new Map<string, Element>();
+  return [
+    `add table ${table}`,
+    ...Object.keys(desired.sets).map((name) => `add ${SETS[name]?.data === undefined ? 'set' : 'map'} ${table} ${name} { type ${setTypeText(name)}; }`),
+    ...Object.entries(desired.chains).map(([name, { hook }]) =>
+      hook === undefined ? `add chain ${table} ${name}` : `add chain ${table} ${name} { ${hookText(hook)}; policy ${hook.policy}; }`),
+    ...Object.entries(desired.chains).flatMap(([name, { rules }]) => rules.map((rule) => `add rule ${table} ${name} ${withComment(rule)}`)),
+    ...planElements(desired, () => empty),
+  ];
+}
+
+function planPolicy(name: string, chain: Chain, observed: ObservedRuleset): string[] {
+  if (chain.hook === undefined || observed.chains.get(name)?.hook?.policy === chain.hook.policy) return [];
+  return [`add chain ${FAMILY} ${TABLE} ${name} { ${hookText(chain.hook)}; policy ${chain.hook.policy}; }`];
+}
+
+/** Keeps the rules that stand in the right order already, deletes the others, and puts the missing ones in their places. */
+function planRules(name: string, chain: Chain, observed: ObservedRuleset): string[] {
+  const present = observed.chains.get(name)?.rules ?? [];
+  const place = `${FAMILY} ${TABLE} ${name}`;
+  const deletions: string[] = [];
+  const additions: string[] = [];
+  let waiting: string[] = [];
+  let next = 0;
+  for (const { handle, comment } of present) {
+    const index = chain.rules.findIndex((rule, i) => i >= next && ruleComment(rule) === comment);
+    if (index < 0) {
+      deletions.push(`delete rule ${place} handle ${handle}`);
+      continue;
+    }
+    waiting = chain.rules.slice(next, index);
+    additions.push(...waiting.map((rule) => `insert rule ${place} handle ${handle} ${withComment(rule)}`));
+    next = index + 1;
+  }
+  additions.push(...chain.rules.slice(next).map((rule) => `add rule ${place} ${withComment(rule)}`));
+  return [...additions, ...deletions];
+}
+
+const withComment = (rule: string): string => `${rule} comment "${ruleComment(rule)}"`;
+
+function elementCommand(verb: 'add' | 'delete', set: string, element: Element): string {
+  const types = SETS[set]?.key ?? [];
+  const key = element.key.map((atom, i) => (types[i] === 'ifname' ? `"${atom}"` : atom)).join(' . ');
+  const data = element.data === undefined || verb === 'delete' ? '' : ` : ${element.data.join(' . ')}`;
+  return `${verb} element ${FAMILY} ${TABLE} ${set} { ${key}${data} }`;
+}
