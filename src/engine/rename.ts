@@ -1,19 +1,12 @@
 import { conflict, invalid } from '../base/errors.ts';
+import { checkContainerName } from '../core/container/validate.ts';
 import type { Container } from './container.ts';
 import { type EngineContext, publishContainer } from './context.ts';
-
-const NAME = /^\/?[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
-
-/** A container's name without its slash, checked as Docker checks it (engine-api A8). */
-export function checkedName(name: string): string {
-  if (!NAME.test(name)) throw invalid(`Invalid container name (${name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed`);
-  return name.replace(/^\//, '');
-}
 
 export function renameContainer(ctx: EngineContext, container: Container, to: string): Promise<void> {
   return container.lock.run(async () => {
     if (to === '' || to === '/') throw invalid('Neither old nor new names may be empty');
-    const name = checkedName(to);
+    const name = checkContainerName(to);
     const old = container.record.name;
     if (name === old) throw invalid('Renaming a container with the same name as its current name');
     if (container.state.kind === 'removing') throw conflict(`container ${container.id} is marked for removal`);

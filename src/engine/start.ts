@@ -141,21 +141,12 @@ async function networkUp(ctx: EngineContext, container: Container, undo: AsyncDi
 export function endpointsOf(ctx: EngineContext, container: Container): { networkId: string; request: EndpointRequest; dnsNames: string[] }[] {
   const { record } = container;
   if (record.config.networkDisabled) return [];
-  const names = Object.keys(record.networks).length > 0 ? Object.keys(record.networks) : [primaryNetwork(record.hostConfig)];
-  return names.map((name) => {
+  return Object.entries(record.networks).map(([name, request]) => {
     const network = ctx.network.resolve(name);
-    const request = record.networks[name] ?? EMPTY_ENDPOINT;
     const aliases = network.name === 'bridge' ? [] : [...request.aliases, record.id.slice(0, 12), record.config.hostname];
     return { networkId: network.id, request, dnsNames: [...new Set([record.name, ...aliases])].filter((each) => each !== '') };
   });
 }
-
-export const primaryNetwork = (hostConfig: HostConfig): string =>
-  hostConfig.networkMode === '' || hostConfig.networkMode === 'default' ? 'bridge' : hostConfig.networkMode;
-
-export const EMPTY_ENDPOINT: EndpointRequest = {
-  ipv4Address: '', ipv6Address: '', linkLocalIps: [], links: [], aliases: [], macAddress: '', driverOpts: {}, gwPriority: 0,
-};
 
 export function publishNetwork(ctx: EngineContext, container: Container, what: { action: 'connect' | 'disconnect'; endpoint: Sandbox['endpoints'][number] }): void {
   const network = ctx.network.list().find(({ id }) => id === what.endpoint.networkId);

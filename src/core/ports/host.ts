@@ -1,4 +1,5 @@
 import type { HostDevices } from '../oci/devices.ts';
+import type { SysInfo } from '../container/sysInfo.ts';
 import type { HostFacts } from '../oci/spec.ts';
 
 /** What the engine asks of the host it runs on, apart from containers. */
@@ -17,6 +18,8 @@ export interface HostPort {
   /** What the kernel can do, read once. */
   facts(): HostFacts;
   devices(): HostDevices;
+  /** Which limits the kernel and the cgroups can enforce. */
+  sysInfo(): SysInfo;
   /** Where an init for `--init` lies (docker-init or tini); undefined: there is none. */
   initPath(): string | undefined;
   /** A tmpfs for the /dev/shm that containers share; a mounted one is left alone. */
