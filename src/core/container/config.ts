@@ -89,6 +89,7 @@ export interface MountRequest {
   consistency: string;
   bind?: { propagation: string; nonRecursive: boolean; createMountpoint: boolean; readOnlyNonRecursive: boolean; readOnlyForceRecursive: boolean };
   volume?: { noCopy: boolean; labels: Record<string, string>; subpath: string; driver?: { name: string; options: Record<string, string> } };
+  image?: { subpath: string };
   tmpfs?: { sizeBytes: bigint; mode: number; options: string[][] };
 }
 

@@ -26,7 +26,7 @@ export interface CreateInput {
   /** The host's own name, for containers in its network. */
   readonly hostname: string;
   /** Full id of a container by name or id; undefined if there is none. */
-  containerId(nameOrId: string): string | undefined;
+  readonly containerId: (nameOrId: string) => string | undefined;
 }
 
 export interface CreatePlan {
@@ -76,6 +76,8 @@ function withModes({ host, containerId }: CreateInput): HostConfig {
 function withDefaults(host: HostConfig, { settings, sys }: CreateInput): HostConfig {
   return {
     ...host,
+    // "Unlimited" and "not given" are the same here.
+    pidsLimit: host.pidsLimit !== null && host.pidsLimit <= 0n ? null : host.pidsLimit,
     logConfig: logConfigOf(host, settings),
     memorySwap: host.memory > 0n && host.memorySwap === 0n ? host.memory * 2n : host.memorySwap,
     oomKillDisable: host.oomKillDisable === null && sys.oomKillDisable ? false : host.oomKillDisable,

@@ -144,7 +144,7 @@ function toMount(request: MountRequest, context: MountsContext): Found {
   switch (request.type) {
     case 'volume': return volumeMount(request, common, context);
     case 'tmpfs': return { mount: { ...common, type: 'tmpfs', tmpfsOptions: tmpfsText(request.tmpfs, request.readOnly) } };
-    case 'image': return { mount: { ...common, type: 'image', source: request.source, propagation: 'rprivate', rw: false, subpath: request.volume?.subpath ?? '' } };
+    case 'image': return { mount: { ...common, type: 'image', source: request.source, propagation: 'rprivate', rw: false, subpath: request.image?.subpath ?? '' } };
     default: return {
       mount: {
         ...common,

@@ -20,8 +20,8 @@ const PEOPLE = [
 
 export interface NameContext {
   /** Whole numbers below a bound. */
-  random(bound: number): number;
-  taken(name: string): boolean;
+  readonly random: (bound: number) => number;
+  readonly taken: (name: string) => boolean;
 }
 
 /** A name that nobody has: `keen_lovelace`, with a digit after some attempts, with more if need be. */

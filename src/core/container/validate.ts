@@ -5,7 +5,7 @@ import { checkSlice } from '../oci/cgroupsPath.ts';
 import { parseDeviceRule } from '../oci/devices.ts';
 import { parseExtraHost } from '../oci/etcFiles.ts';
 import { parseSecurityOpt } from '../oci/securityOpt.ts';
-import type { ContainerConfig, HealthConfig, HostConfig, RestartPolicy } from './config.ts';
+import type { ContainerConfig, HealthConfig, HostConfig, RestartPolicy, RestartPolicyName } from './config.ts';
 import { containerOfMode, isContainerMode, isHostMode, isValidCgroupnsMode, isValidIpcMode, isValidPidMode, isValidUsernsMode, isValidUtsMode } from './modes.ts';
 import { validateTmpfsDestination } from './mountCheck.ts';
 import { parsePort, parsePortKey } from './portSpec.ts';
@@ -40,7 +40,7 @@ export function validateModes(config: ContainerConfig, host: HostConfig): void {
 const LINKS_OF_SHARED = "container type network can't be used with links. This would result in undefined behavior";
 const LINKS_OF_HOST = "host type networking can't be used with links. This would result in undefined behavior";
 
-/** The container's own part; gives it back with its working directory cleaned. */
+/** The container's own part. */
 export function validateConfig(config: ContainerConfig): void {
   if (config.workingDir !== '' && !config.workingDir.startsWith('/')) {
     throw invalid(`the working directory '${config.workingDir}' is invalid, it needs to be an absolute path`);
@@ -87,19 +87,22 @@ function validatePortBindings({ portBindings }: HostConfig): void {
   }
 }
 
-/** Names the policy is checked against; a type that holds only on paper once a client has sent it. */
+const POLICIES: readonly RestartPolicyName[] = ['no', 'always', 'on-failure', 'unless-stopped'];
+
+/** A policy's name as a client sent it; empty is `no`. */
+export function restartPolicyName(text: string): RestartPolicyName {
+  const name = POLICIES.find((policy) => policy === (text === '' ? 'no' : text));
+  if (name !== undefined) return name;
+  throw invalid(`invalid restart policy: unknown policy '${text}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`);
+}
+
+/** invalid `invalid restart policy: …`. */
 export function validateRestartPolicy({ name, maximumRetryCount }: RestartPolicy): void {
-  switch (name) {
-    case 'no':
-    case 'always':
-    case 'unless-stopped':
-      if (maximumRetryCount === 0) return;
-      throw invalid(`invalid restart policy: maximum retry count can only be used with 'on-failure'${maximumRetryCount < 0 ? ' and cannot be negative' : ''}`);
-    case 'on-failure':
-      if (maximumRetryCount < 0) throw invalid('invalid restart policy: maximum retry count cannot be negative');
-      return;
-    default:
-      throw invalid(`invalid restart policy: unknown policy '${String(name)}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`);
+  if (name === 'on-failure') {
+    if (maximumRetryCount < 0) throw invalid('invalid restart policy: maximum retry count cannot be negative');
+  } else if (maximumRetryCount !== 0) {
+    const negative = maximumRetryCount < 0 ? ' and cannot be negative' : '';
+    throw invalid(`invalid restart policy: maximum retry count can only be used with 'on-failure'${negative}`);
   }
 }
 
