@@ -4,7 +4,7 @@ const TEXT_LINE = /\blevel=(?:error|fatal)\b.*?\bmsg="((?:[^"\\]|\\.)*)"/;
 
 /**
  * The runtime's own message out of its log and stderr: the last error that it logged, as JSON (`--log-format json`) or
- * as text; else the last line that is not empty.
+ * as text; else all that it said.
  */
 export function runtimeMessage(output: string): string {
   const lines = output.split('\n').map((line) => line.trim()).filter((line) => line !== '');
@@ -12,7 +12,7 @@ export function runtimeMessage(output: string): string {
     const message = jsonMessage(line) ?? textMessage(line);
     if (message !== undefined && message !== '') return message;
   }
-  return lines.at(-1) ?? 'no message';
+  return lines.length === 0 ? 'no message' : output.trim();
 }
 
 function jsonMessage(line: string): string | undefined {

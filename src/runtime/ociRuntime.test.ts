@@ -91,7 +91,7 @@ test("the runtime's own words", () => {
   const json = '{"level":"warning","msg":"w"}\n{"level":"error","msg":"runc create failed: exec: \\"x\\": executable file not found in $PATH"}\n{"level":"info","msg":"i"}\n';
   assert.equal(runtimeMessage(json), 'runc create failed: exec: "x": executable file not found in $PATH');
   assert.equal(runtimeMessage('time="2026" level=error msg="a \\"b\\"\\nc"\n'), 'a "b"\nc');
-  assert.equal(runtimeMessage('l of cut line"}\nplain words\n\n'), 'plain words');
+  assert.equal(runtimeMessage('\nplain words\nin two lines\n\n'), 'plain words\nin two lines');
   assert.equal(runtimeMessage(''), 'no message');
   assert.equal(startFailureCode('exec: "x": executable file not found in $PATH'), 127);
   assert.equal(startFailureCode('exec: "/": Permission denied'), 126);

@@ -3,7 +3,7 @@
  * lose, and a shim that hangs holds up nobody but its own callers, and these only for a bounded time.
  */
 import type { Socket } from 'node:net';
-import { conflict, internal, invalid, messageOf, MooredError, notImplemented, unavailable } from '../base/errors.ts';
+import { conflict, internal, invalid, messageOf, MooredError, unavailable } from '../base/errors.ts';
 import { dockerRuntimeError, runtimeMessage, startFailureCode } from '../base/runtimeMessage.ts';
 import type { RuntimeAction } from '../base/runtimeMessage.ts';
 import { DamagedError, decodePairs, encodePairs } from './codec.ts';
@@ -79,8 +79,8 @@ export function shimError(fields: Fields, dir: string, verb: string): MooredErro
       return invalid(`container ${shimContainer(dir)} has no terminal`);
     case 'busy':
       return unavailable(`${shimName(dir)} has too many connections`);
-    case 'unknown-verb':
-      return notImplemented(`${shimName(dir)} does not know ${verb}`);
+    case 'state':
+      return conflict(`container ${shimContainer(dir)}: ${message}`);
     default:
       return internal(`${shimName(dir)} refused ${verb}: ${message === '' ? kind : message}`);
   }

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { internal, unavailable } from '../base/errors.ts';
 import type { AttachOptions, PolicyChange, ShimHandle, ShimStatus, ShimWatch, StopOrder, WatchOptions } from '../core/ports/shim.ts';
 import { call, request } from './client.ts';
+import type { CallOptions } from './client.ts';
 import { DamagedError, MAJOR } from './codec.ts';
 import { shimName } from './naming.ts';
 import { decodeStatus } from './status.ts';
@@ -18,8 +19,8 @@ export class SocketShimHandle implements ShimHandle {
     this.dir = dir;
   }
 
-  async hello(): Promise<{ contract: string; version: string; pid: number }> {
-    const answer = await request(this.dir, 'hello');
+  async hello(options: CallOptions = {}): Promise<{ contract: string; version: string; pid: number }> {
+    const answer = await request(this.dir, 'hello', {}, options);
     return this.#decode('hello', () => ({
       contract: answer.text('contract'),
       version: answer.text('version'),

@@ -3,7 +3,7 @@
  * port sockets, and its one line is awaited. After a failure nothing of it stays, whoever failed.
  */
 import { once } from 'node:events';
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,8 +21,6 @@ const READY_TIMEOUT_MS = 120_000;
 const LEAVE_TIMEOUT_MS = 5_000;
 const MAX_READY_BYTES = 64 * 1024;
 const SHIM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-/** What a shim makes in its directory. */
-const SHIM_FILES = ['stdin', 'stdout', 'stderr', 'shim.sock', 'console.sock', 'status', 'status.new', 'health', 'health.new'];
 
 export interface Birth {
   readonly shim: string;
@@ -39,27 +37,30 @@ export interface Birth {
 /** Gives the pid of the created container's init (0 for `exec` and `adopt`). */
 export async function launchShim(birth: Birth): Promise<number> {
   birth.signal?.throwIfAborted();
-  await writeFileAtomic(join(birth.dir, 'spec'), birth.spec, { durable: false, mode: 0o600 });
-  const child = await startShim(birth);
+  const before = await readdir(birth.dir);
+  try {
+    await writeFileAtomic(join(birth.dir, 'spec'), birth.spec, { durable: false, mode: 0o600 });
+    return await birthOf(birth);
+  } catch (error) {
+    // An adopted container has not become less alive: its files still tell about it.
+    if (birth.mode !== 'adopt') await removeAllBut(before, birth.dir);
+    throw error;
+  }
+}
+
+async function birthOf(birth: Birth): Promise<number> {
+  const { shim, mode, dir, portFds } = birth;
+  const child = await spawnDetached([shim, mode, dir], { cwd: '/', env: { PATH: SHIM_PATH }, fds: ['pipe', ...portFds] });
   const [ready] = child.pipes;
   try {
     if (ready === undefined) throw internal('a shim was started without its ready pipe');
     return await readyPid(ready, birth);
   } catch (error) {
     ready?.destroy();
-    await cleanUp(child, birth);
+    await endShim(child, birth);
     throw error;
   } finally {
     ready?.destroy();
-  }
-}
-
-async function startShim({ shim, mode, dir, portFds }: Birth): Promise<DetachedProcess> {
-  try {
-    return await spawnDetached([shim, mode, dir], { cwd: '/', env: { PATH: SHIM_PATH }, fds: ['pipe', ...portFds] });
-  } catch (error) {
-    await rm(join(dir, 'spec'), { force: true });
-    throw error;
   }
 }
 
@@ -98,21 +99,23 @@ async function readyLine(ready: Duplex, { dir, signal }: Birth): Promise<string>
 }
 
 /** The shim takes back by itself what it made; one that cannot (hung, killed) is ended and its work taken back from here. */
-async function cleanUp(child: DetachedProcess, birth: Birth): Promise<void> {
+async function endShim(child: DetachedProcess, birth: Birth): Promise<void> {
   const waiting = new AbortController();
   const left = await Promise.race([
     child.exited.then(({ signal }) => signal === null),
     sleep(LEAVE_TIMEOUT_MS, false, { signal: waiting.signal }).catch(() => false),
   ]);
   waiting.abort();
-  if (!left) {
-    child.kill();
-    await child.exited;
-    if (birth.mode !== 'adopt' && birth.deleteCommand !== undefined) await takeBack(birth.deleteCommand, birth.dir);
-  }
-  // An adopted container has not become less alive: its files still tell about it.
-  if (birth.mode === 'adopt') return;
-  await Promise.all([...SHIM_FILES, 'spec'].map((name) => rm(join(birth.dir, name), { force: true })));
+  if (left) return;
+  child.kill();
+  await child.exited;
+  if (birth.deleteCommand !== undefined) await takeBack(birth.deleteCommand, birth.dir);
+}
+
+async function removeAllBut(kept: readonly string[], dir: string): Promise<void> {
+  const names = (await readdir(dir)).filter((name) => !kept.includes(name));
+  // Not recursive: a shim makes no folders.
+  await Promise.allSettled(names.map((name) => rm(join(dir, name), { force: true })));
 }
 
 async function takeBack(command: readonly string[], dir: string): Promise<void> {

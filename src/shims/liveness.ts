@@ -3,18 +3,22 @@
  * id, a shim with its working directory, which is the directory it holds.
  */
 import { readFile, readlink } from 'node:fs/promises';
-import type { Liveness, Read, ShimHandle, ShimStatus } from '../core/ports/shim.ts';
+import type { Liveness, Read, ShimStatus } from '../core/ports/shim.ts';
 import { readStatus } from './files.ts';
+import type { SocketShimHandle } from './handle.ts';
 
-export async function liveness(handle: ShimHandle): Promise<Liveness> {
+/** A shim answers from its loop, at once; one that does not within this time is looked at through /proc. */
+const HELLO_TIMEOUT_MS = 3_000;
+
+export async function liveness(handle: SocketShimHandle): Promise<Liveness> {
   const status = await readStatus(handle.dir);
   const [shim, init] = await Promise.all([shimLiveness(handle, status), initLiveness(status)]);
   return { status, shim, init };
 }
 
-async function shimLiveness(handle: ShimHandle, status: Read<ShimStatus>): Promise<Liveness['shim']> {
+async function shimLiveness(handle: SocketShimHandle, status: Read<ShimStatus>): Promise<Liveness['shim']> {
   try {
-    await handle.hello();
+    await handle.hello({ timeoutMs: HELLO_TIMEOUT_MS });
     return 'answering';
   } catch {
     if (status.kind !== 'ok' || status.value.bootId !== (await bootId())) return 'gone';
