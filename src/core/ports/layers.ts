@@ -60,13 +60,15 @@ export interface PathStat {
   linkTarget: string;
 }
 
-/** Where a container's files are to be seen: its mounted root and, in order, what is mounted over it. */
+/** Where a container's files are to be seen: its root and, in order, what is mounted over it. */
 export interface FsView {
   /** Path of the root: the mounted rwlayer, or `/proc/<pid>/root` of a running container. */
   root: string;
   readOnlyRoot: boolean;
-  /** For a container that does not run: bind mounts to be made over the root in a private mount namespace. */
+  /** The container's bind mounts and volumes. `readOnly` ones refuse to be written to. */
   mounts: { source: string; target: string; readOnly: boolean }[];
+  /** Whether the mounts are in place (a running container); if not they are made, for the operation and unseen by others. */
+  mounted: boolean;
 }
 
 /** `docker cp` and `docker export`: confined to the container's root by the kernel (chroot), not by string checks. */

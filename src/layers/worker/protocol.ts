@@ -1,0 +1,47 @@
+/** What the main thread asks of a worker thread, and what it gets back. All paths are absolute. */
+import { errnoOf, messageOf, MooredError } from '../../base/errors.ts';
+import type { ErrorKind } from '../../base/errors.ts';
+
+export interface Jobs {
+  /** Extracts a layer into `root` and writes what `assembleLayer` needs to `split`. */
+  extractLayer: {
+    input: { root: string; split: string; source: SharedArrayBuffer };
+    /** `diffId` is the sha256 of all bytes that came; `whole` is false if a path came twice, so that bytes are lost. */
+    output: { diffId: string; size: number; whole: boolean };
+  };
+  /** Writes a layer's tar as it came. */
+  assembleLayer: { input: { root: string; split: string; sink: SharedArrayBuffer }; output: null };
+  /** Makes the mount points of an init layer. */
+  makeMountPoints: { input: { root: string }; output: null };
+  /** Writes an overlay's upper directory as a layer tar. */
+  packUpper: { input: { root: string; sink: SharedArrayBuffer }; output: null };
+  /** Sum of the sizes of the files below `root`, hard links once. */
+  usage: { input: { root: string }; output: number };
+}
+
+export type JobName = keyof Jobs;
+export type Job = { [K in JobName]: { name: K; input: Jobs[K]['input'] } }[JobName];
+
+export type Reply = { ok: true; value: unknown } | { ok: false; error: PlainError };
+
+/** An error that can be sent between threads. */
+export interface PlainError {
+  kind: ErrorKind | undefined;
+  code: string | undefined;
+  name: string;
+  message: string;
+}
+
+export const flatten = (error: unknown): PlainError => ({
+  kind: error instanceof MooredError ? error.kind : undefined,
+  code: errnoOf(error),
+  name: error instanceof Error ? error.name : 'Error',
+  message: messageOf(error),
+});
+
+export function revive(plain: PlainError): Error {
+  if (plain.kind !== undefined) return new MooredError(plain.kind, plain.message);
+  const error = new Error(plain.message);
+  error.name = plain.name;
+  return plain.code === undefined ? error : Object.assign(error, { code: plain.code });
+}
