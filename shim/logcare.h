@@ -1,0 +1,7 @@
+// What the main thread does for the log: compressing rotated files, and telling of losses.
+#pragma once
+
+struct shim;
+
+void compress_check(struct shim *shim);
+void log_loss_check(struct shim *shim);
