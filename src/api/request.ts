@@ -119,8 +119,13 @@ export class ApiRequest {
 
   /** The JSON body where Docker insists on one. */
   async requiredJson<T>(codec: Codec<T>): Promise<T> {
+    return decodeBody(codec, await this.jsonText());
+  }
+
+  /** The text of a body that has to be JSON, for a decoder that looks at more than a codec does. */
+  jsonText(): Promise<string> {
     checkContentType(this.header('content-type'), this.hasBody);
-    return decodeBody(codec, await this.text());
+    return this.text();
   }
 
   /** The whole body, bounded. */

@@ -71,6 +71,7 @@ async function processInputOf(ctx: EngineContext, container: Container, root: { 
     defaultUlimits: settings.defaultUlimits,
     noNewPrivilegesDefault: settings.noNewPrivileges,
     lastCap: ctx.host.facts().lastCap,
+    maxNofile: ctx.host.facts().maxNofile,
   };
 }
 
