@@ -8,7 +8,7 @@ import { open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createGunzip } from 'node:zlib';
+import { crc32, createGunzip } from 'node:zlib';
 import { errnoOf, internal } from '../base/errors.ts';
 
 /** More rotated files than this are not looked for. */
@@ -46,7 +46,7 @@ export async function openLog(path: string, after?: LogFile): Promise<OpenLog> {
       const file = (await openFile(`${path}.${n}`, false)) ?? (await openFile(`${path}.${n}.gz`, true));
       if (file === undefined) break;
       stack.defer(() => file.handle.close());
-      if (after !== undefined && isSame(file, after)) break;
+      if (after !== undefined && (await isSame(file, after))) break;
       rotated.unshift(file);
     }
     // Between the renaming of the old file and the making of the new one there is none.
@@ -57,9 +57,16 @@ export async function openLog(path: string, after?: LogFile): Promise<OpenLog> {
   throw internal(`log ${path} is rotated faster than it can be opened`);
 }
 
-/** The same file, perhaps compressed since: gzip keeps the time of the last change. */
-const isSame = (file: LogFile, other: LogFile): boolean =>
-  file.stat.ino === other.stat.ino || (file.compressed && file.stat.mtimeNs === other.stat.mtimeNs);
+/** The same file, perhaps compressed since: an archive ends with the checksum and the length of what is in it. */
+async function isSame(file: LogFile, other: LogFile): Promise<boolean> {
+  if (!file.compressed) return file.stat.ino === other.stat.ino;
+  const { buffer, bytesRead } = await file.handle.read(Buffer.alloc(8), 0, 8, Math.max(0, Number(file.stat.size) - 8));
+  const { size } = await other.handle.stat();
+  if (bytesRead < 8 || buffer.readUInt32LE(4) !== size % 2 ** 32) return false;
+  let checksum = 0;
+  for await (const block of blocks(other, 0, size)) checksum = crc32(block, checksum);
+  return buffer.readUInt32LE(0) === checksum;
+}
 
 async function openFile(path: string, compressed: boolean): Promise<LogFile | undefined> {
   let handle: FileHandle;
