@@ -42,7 +42,7 @@ export class LayerKeeper {
     else this.#leases.delete(chainId);
   }
 
-  /** For LayerLease: makes the layer unless it is there; its size. */
+  /** Makes the layer unless it is there; its size. The caller holds it. */
   async ensure(layer: LayerSpec, open: () => Promise<Readable>, signal?: AbortSignal): Promise<number> {
     return this.#mutex.run(layer.chainId, async () => {
       signal?.throwIfAborted();

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { conflict, internal } from '../base/errors.ts';
 import { Mutex } from '../base/mutex.ts';
-import { familiarString, parseReference, wholeString } from '../core/image/reference.ts';
+import { familiarString, parseReference, wholeString, withDigest } from '../core/image/reference.ts';
 import type { Reference } from '../core/image/reference.ts';
 import { readRecord, writeRecord } from '../store/record.ts';
 
@@ -45,7 +45,7 @@ export class ReferenceStore {
 
   /** The image that a tagged or digested reference names. */
   get(reference: Reference): string | undefined {
-    return this.#ids.get(wholeString(reference));
+    return this.#ids.get(keyOf(reference));
   }
 
   /** Everything that names an image, tags first, in order of spelling. */
@@ -72,7 +72,7 @@ export class ReferenceStore {
   /** Names an image durably; the image that had the name before, if another. A digest reference is never moved: `conflict`. */
   async set(reference: Reference, id: string): Promise<string | undefined> {
     return this.#mutex.run(async () => {
-      const name = wholeString(reference);
+      const name = keyOf(reference);
       const before = this.#ids.get(name);
       if (before === id) return undefined;
       if (reference.digest !== '' && before !== undefined) {
@@ -87,7 +87,7 @@ export class ReferenceStore {
   /** Removes a name durably; true if it was there. */
   async remove(reference: Reference): Promise<boolean> {
     return this.#mutex.run(async () => {
-      const name = wholeString(reference);
+      const name = keyOf(reference);
       if (!this.#ids.has(name)) return false;
       await this.#write(Object.fromEntries([...this.#ids].filter(([other]) => other !== name)));
       this.#ids.delete(name);
@@ -107,6 +107,10 @@ export class ReferenceStore {
     this.#parsed.set(name, parseReference(name));
   }
 }
+
+/** A digest says it all: a tag beside it does not count. */
+const keyOf = (reference: Reference): string =>
+  wholeString(reference.digest === '' ? reference : withDigest(reference, reference.digest));
 
 function parseRepositories(value: Record<string, unknown>): Repositories {
   const references = value['references'];

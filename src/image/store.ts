@@ -95,10 +95,6 @@ export class ImageStore {
     return readBounded(this.#blobPath(id), MAX_CONFIG_BYTES);
   }
 
-  layerSizes(id: string): readonly number[] {
-    return this.#entries.get(id)?.record.layerSizes ?? [];
-  }
-
   /** Adds an image whose layers are all there. The same bytes again are the same image. */
   async add(bytes: Uint8Array, options: { layerSizes: number[]; parent?: string }): Promise<Image> {
     const id = sha256(bytes);
@@ -184,6 +180,7 @@ export class ImageStore {
       id,
       repoTags: references.filter(({ digest }) => digest === '').map(familiarString),
       repoDigests: references.filter(({ digest }) => digest !== '').map(familiarString),
+      layerSizes: record.layerSizes,
       size: record.layerSizes.reduce((sum, size) => sum + size, 0),
       addedNs: record.addedNs,
       parent: record.parent,
