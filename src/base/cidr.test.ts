@@ -9,7 +9,7 @@ const addresses: fc.Arbitrary<Address> = fc.oneof(
   fc.bigInt(0n, 2n ** 32n - 1n).map((value): Address => ({ family: 4, value })),
   fc.bigInt(0n, 2n ** 128n - 1n).map((value): Address => ({ family: 6, value })),
   // Runs of zero groups are what the text form is difficult about.
-  fc.array(fc.constantFrom(0n, 1n, 0xffffn), { minLength: 8, maxLength: 8 }).map((groups): Address => ({
+  fc.array(fc.constantFrom<bigint[]>(0n, 1n, 0xffffn), { minLength: 8, maxLength: 8 }).map((groups): Address => ({
     family: 6,
     value: groups.reduce((value, group) => (value << 16n) | group, 0n),
   })),

@@ -216,7 +216,7 @@ export class RouteSocket implements Disposable {
 
   deleteDefaultRoute(family: 4 | 6): void {
     const header = routeHeader({ family: family === 4 ? AF.inet : AF.inet6, prefixLength: 0, protocol: 0 });
-    this.#socket.transact([{ type: RTM.delRoute, body: header, tolerate: ['ESRCH'], what: 'delete default route' }]);
+    this.#socket.transact([{ type: RTM.delRoute, body: header, tolerate: ['ESRCH', 'ENOENT', 'EAFNOSUPPORT', 'EOPNOTSUPP'], what: 'delete default route' }]);
   }
 
   [Symbol.dispose](): void {

@@ -2,7 +2,7 @@
  * Network namespaces. A thread may enter one only for the length of a synchronous function: JavaScript runs on one
  * thread, so nothing else of ours happens meanwhile, and libuv's threads stay where they are.
  */
-import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { SyscallError, check, lastErrno, prototype } from './libc.ts';
 
@@ -32,7 +32,17 @@ export function withNetns<T>(fd: number, action: () => T): T {
   }
 }
 
-/** The same, by the path of a pin. */
+/** Enters a namespace for good: the calling thread, and the processes it starts from now on. */
+export function enterNetns(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    check('setns', setns()(fd, CLONE_NEWNET));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The same as `withNetns`, by the path of a pin. */
 export function withNetnsAt<T>(path: string, action: (fd: number) => T): T {
   const fd = openSync(path, 'r');
   try {
@@ -40,6 +50,12 @@ export function withNetnsAt<T>(path: string, action: (fd: number) => T): T {
   } finally {
     closeSync(fd);
   }
+}
+
+/** True if a path is the pin of a namespace: its file lies on the kernel's own filesystem for them. */
+export function isNetns(path: string): boolean {
+  const NSFS_MAGIC = 0x6e736673;
+  return existsSync(path) && statfsSync(path).type === NSFS_MAGIC;
 }
 
 /**

@@ -1,0 +1,85 @@
+/**
+ * The packet filter as the network room uses it: told what is wanted, it makes it so. Changes that come while a
+ * transaction is on its way go together into the next one.
+ */
+import type { Logger } from '../base/logger.ts';
+import { messageOf } from '../base/errors.ts';
+import { FAMILY, TABLE, desiredRuleset, planElements, planFirewall, sameRules } from '../core/network/firewall.ts';
+import type { FirewallRequest, Ruleset } from '../core/network/firewall.ts';
+import { foreignDrops, parseRuleset } from '../core/network/firewallObserved.ts';
+import { nftApply, nftListChains, nftListTable } from '../sys/nft.ts';
+
+export class Firewall {
+  readonly #logger: Logger;
+  readonly #wanted: () => FirewallRequest;
+  /** What the kernel has, as far as we know; undefined: it has to be looked at. */
+  #applied: Ruleset | undefined;
+  #running: Promise<void> | undefined;
+  #queued: Promise<void> | undefined;
+
+  /** `wanted` is asked at the moment a transaction is made. */
+  constructor(wanted: () => FirewallRequest, logger: Logger) {
+    this.#wanted = wanted;
+    this.#logger = logger;
+  }
+
+  /** Resolves when the kernel has what was wanted at the time of the call, or later. */
+  sync(): Promise<void> {
+    if (this.#running === undefined) return this.#start();
+    this.#queued ??= this.#running.catch(() => {}).then(() => {
+      this.#queued = undefined;
+      return this.#start();
+    });
+    return this.#queued;
+  }
+
+  /** Looks at the kernel first, instead of trusting what was done before. */
+  reconcile(): Promise<void> {
+    this.#applied = undefined;
+    return this.sync();
+  }
+
+  /** What of others' rules stands in the way, one line each. */
+  async hindrances(): Promise<string[]> {
+    try {
+      return foreignDrops(await nftListChains());
+    } catch (error) {
+      this.#logger.debug('cannot list packet filter chains', { error: messageOf(error) });
+      return [];
+    }
+  }
+
+  /** True if the table of an earlier run drops what concerns nobody of ours. */
+  async dropsOthers(): Promise<boolean> {
+    const objects = await nftListTable(FAMILY, TABLE);
+    return objects !== undefined && parseRuleset(objects).chains.get('forward')?.hook?.policy === 'drop';
+  }
+
+  #start(): Promise<void> {
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const desired = desiredRuleset(this.#wanted());
+    const applied = this.#applied;
+    if (applied !== undefined && sameRules(applied, desired)) {
+      const script = planElements(desired, (set) => applied.sets[set] ?? new Map());
+      try {
+        if (script.length > 0) await nftApply(script.join('\n'));
+        this.#applied = desired;
+        return;
+      } catch (error) {
+        // Somebody else changed our table: look, and try once more from what is there.
+        this.#logger.warn('the packet filter is not as it was left', { error: messageOf(error) });
+      }
+    }
+    this.#applied = undefined;
+    const objects = await nftListTable(FAMILY, TABLE);
+    const script = planFirewall(desired, objects === undefined ? undefined : parseRuleset(objects));
+    if (script.length > 0) await nftApply(script.join('\n'));
+    this.#applied = desired;
+  }
+}
