@@ -70,7 +70,7 @@ async function processInputOf(ctx: EngineContext, container: Container, root: { 
     linkedEnv: [],
     defaultUlimits: settings.defaultUlimits,
     noNewPrivilegesDefault: settings.noNewPrivileges,
-    lastCap: ctx.host.facts().lastCap,
+    capabilities: ctx.host.facts().capabilities,
     maxNofile: ctx.host.facts().maxNofile,
   };
 }

@@ -20,8 +20,8 @@ export const DEFAULT_CAPABILITIES: readonly string[] = [
   'CAP_SETFCAP', 'CAP_SETPCAP', 'CAP_NET_BIND_SERVICE', 'CAP_SYS_CHROOT', 'CAP_KILL', 'CAP_AUDIT_WRITE',
 ];
 
-/** Those that this kernel has; `lastCap` is /proc/sys/kernel/cap_last_cap. */
-export const allCapabilities = (lastCap: number): string[] => ALL.slice(0, lastCap + 1);
+/** The names of a mask of capabilities, bit by bit. */
+export const capabilityNames = (mask: bigint): string[] => ALL.filter((_name, bit) => ((mask >> BigInt(bit)) & 1n) === 1n);
 
 /** `net_admin` → `CAP_NET_ADMIN`, `all` → `ALL`; invalid `unknown capability: "CAP_X"`. */
 export function normalizeCapabilities(names: readonly string[]): string[] {
@@ -38,12 +38,13 @@ export interface CapabilityRequest {
   readonly add: readonly string[];
   readonly drop: readonly string[];
   readonly privileged: boolean;
-  readonly lastCap: number;
+  /** Mask of what can be given at all: what the daemon has. */
+  readonly available: bigint;
 }
 
 /** The capabilities a container starts with, without doubles. */
 export function effectiveCapabilities(request: CapabilityRequest): string[] {
-  const all = allCapabilities(request.lastCap);
+  const all = capabilityNames(request.available);
   if (request.privileged) return all;
   const add = normalizeCapabilities(request.add);
   const drop = new Set(normalizeCapabilities(request.drop));

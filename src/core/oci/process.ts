@@ -6,8 +6,13 @@ import type { ContainerConfig, HostConfig, Ulimit } from '../container/config.ts
 import type { OciCapabilities, OciProcess, OciRlimit } from './types.ts';
 import type { ResolvedUser } from './user.ts';
 
-/** Soft and hard limits that stand in every spec unless asked otherwise: systemd's, so not what the daemon happens to have. */
-export const DEFAULT_ULIMITS: readonly Ulimit[] = [{ name: 'nofile', soft: 1024, hard: 524_288 }];
+/** Open files of every container that asks for nothing else: systemd's numbers, not what the daemon happens to have. */
+const NOFILE = { soft: 1024, hard: 524_288 };
+
+/** Limits that stand in every spec, as far as the daemon may give them. */
+export const baseUlimits = (maxNofile: number): Ulimit[] => [
+  { name: 'nofile', soft: Math.min(NOFILE.soft, maxNofile), hard: Math.min(NOFILE.hard, maxNofile) },
+];
 
 /** What the processes of one container have in common. */
 export interface ProcessInput {
@@ -21,8 +26,10 @@ export interface ProcessInput {
   readonly noNewPrivilegesDefault: boolean;
   /** Name of the AppArmor profile that containers get; absent: AppArmor is off, and requests for it are passed over. */
   readonly apparmorProfile?: string;
-  /** /proc/sys/kernel/cap_last_cap. */
-  readonly lastCap: number;
+  /** Mask of the capabilities that can be given. */
+  readonly capabilities: bigint;
+  /** The highest hard limit of open files that can be given. */
+  readonly maxNofile: number;
 }
 
 /** The container's main process; `args` is the whole command. */
@@ -89,7 +96,7 @@ function base(input: ProcessInput, privileged: boolean) {
   return {
     user: { uid, gid, ...(additionalGids.length > 0 && { additionalGids: [...additionalGids] }) },
     capabilities: capabilitiesOf(input, privileged),
-    rlimits: rlimits(input.host.ulimits, input.defaultUlimits),
+    rlimits: rlimits(input.host.ulimits, [...baseUlimits(input.maxNofile), ...input.defaultUlimits]),
     noNewPrivileges: security.noNewPrivileges,
     ...(apparmor !== undefined && { apparmorProfile: apparmor }),
     oomScoreAdj: input.host.oomScoreAdj,
@@ -102,15 +109,15 @@ function apparmorOf(input: ProcessInput, asked: string, privileged: boolean): st
 }
 
 /** Only root starts with them in force; for others they bound what a set-uid program can get. */
-function capabilitiesOf({ host, lastCap, user }: ProcessInput, privileged: boolean): OciCapabilities {
-  const names = effectiveCapabilities({ add: host.capAdd, drop: host.capDrop, privileged, lastCap });
+function capabilitiesOf({ host, capabilities, user }: ProcessInput, privileged: boolean): OciCapabilities {
+  const names = effectiveCapabilities({ add: host.capAdd, drop: host.capDrop, privileged, available: capabilities });
   return user.uid === 0 ? { bounding: names, effective: names, permitted: names } : { bounding: names };
 }
 
-/** The container's own before the daemon's before ours, one of each kind. */
+/** The container's own before the defaults, of which the last counts; one of each kind. */
 function rlimits(own: readonly Ulimit[], defaults: readonly Ulimit[]): OciRlimit[] {
   const merged = new Map<string, Ulimit>();
-  for (const limit of [...DEFAULT_ULIMITS, ...defaults, ...own]) merged.set(limit.name.toLowerCase(), limit);
+  for (const limit of [...defaults, ...own]) merged.set(limit.name.toLowerCase(), limit);
   return [...merged.values()].map(({ name, soft, hard }) => ({
     type: `RLIMIT_${name.toUpperCase()}`,
     soft: unlimitedIfNegative(soft),

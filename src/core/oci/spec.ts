@@ -36,8 +36,10 @@ export const DEFAULT_READONLY_PATHS: readonly string[] = [
 
 /** What the host can do; `sys/hostFacts.ts` reads it once. */
 export interface HostFacts extends SeccompHost {
-  /** /proc/sys/kernel/cap_last_cap. */
-  readonly lastCap: number;
+  /** Mask of the daemon's capabilities: more it cannot give. */
+  readonly capabilities: bigint;
+  /** The highest hard limit of open files that the daemon can give: its own, or with CAP_SYS_RESOURCE the kernel's. */
+  readonly maxNofile: number;
   readonly seccomp: boolean;
   /** mount_setattr (5.12); runc knows `rro` since 1.1. */
   readonly recursiveReadOnly: boolean;
@@ -45,7 +47,7 @@ export interface HostFacts extends SeccompHost {
   sysctlExists(name: string): boolean;
 }
 
-export interface SpecInput extends Omit<ProcessInput, 'lastCap'> {
+export interface SpecInput extends Omit<ProcessInput, 'capabilities' | 'maxNofile'> {
   readonly id: string;
   /** Entrypoint and command together. */
   readonly args: readonly string[];
@@ -82,7 +84,7 @@ export function ociSpec(input: SpecInput): OciSpec {
   });
   const { devices, rules } = containerDevices(host, input.devices);
   const args = initPath === undefined ? input.args : [INIT_PATH_INSIDE, '--', ...input.args];
-  const process = containerProcess({ ...input, lastCap: input.facts.lastCap }, args);
+  const process = containerProcess({ ...input, capabilities: input.facts.capabilities, maxNofile: input.facts.maxNofile }, args);
   const seccomp = seccompOf(input, security, process.capabilities.bounding);
   return {
     ociVersion: '1.0.2',
