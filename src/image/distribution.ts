@@ -6,7 +6,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isSha256 } from '../core/image/reference.ts';
 import { readRecord, writeRecord } from '../store/record.ts';
-import { KeyedMutex } from './keyedMutex.ts';
+import { KeyedMutex } from '../base/keyedMutex.ts';
 
 const SCHEMA = 1;
 // Docker keeps as many.

@@ -130,22 +130,34 @@ export class Images implements ImagePort {
     return this.#context.mutex.run(() => collectDetached(this.#context, inUse));
   }
 
+  /** Closes idle connections to registries. */
+  close(): Promise<void> {
+    return this.#registries.close();
+  }
+
   async recover(): Promise<void> {
-    const { store, keeper, layers, logger } = this.#context;
+    const { store, keeper, logger } = this.#context;
     await store.removeOrphanedBlobs();
     if (!store.complete) {
       logger.warn('unused layers are not removed while there are images that cannot be read');
       return;
     }
-    const needed = store.neededLayers();
-    const unused = (await layers.list()).filter((chainId) => !needed.has(chainId));
-    for (const chainId of unused) {
+    // A layer cannot go before those that stand on it, whose order is unknown: again until nothing goes any more.
+    for (let unused = await this.#unusedLayers(); unused.length > 0;) {
+      let removed: string[] = [];
       try {
-        await keeper.release([chainId]);
+        removed = await keeper.release(unused);
       } catch (error) {
-        logger.warn('a layer that no image needs could not be removed', { layer: chainId, error });
+        logger.warn('layers that no image needs could not be removed', { error });
       }
+      if (removed.length === 0) return;
+      unused = await this.#unusedLayers();
     }
+  }
+
+  async #unusedLayers(): Promise<string[]> {
+    const needed = this.#context.store.neededLayers();
+    return (await this.#context.layers.list()).filter((chainId) => !needed.has(chainId));
   }
 }
 

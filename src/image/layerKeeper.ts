@@ -4,7 +4,8 @@
  * what somebody has just found to be there.
  */
 import type { Readable } from 'node:stream';
-import { KeyedMutex } from './keyedMutex.ts';
+import { isKind } from '../base/errors.ts';
+import { KeyedMutex } from '../base/keyedMutex.ts';
 import type { LayerPort } from '../core/ports/layers.ts';
 
 export interface LayerSpec {
@@ -64,11 +65,21 @@ export class LayerKeeper {
       await this.#mutex.run(chainId, async () => {
         if (this.#leases.has(chainId) || this.#needed().has(chainId)) return;
         if (!(await this.#layers.has(chainId))) return;
-        await this.#layers.remove(chainId);
-        removed.push(chainId);
+        if (await this.#removeUnlessUsed(chainId)) removed.push(chainId);
       });
     }
     return removed;
+  }
+
+  /** A layer on which a container or a layer that nobody knows of stands is kept. */
+  async #removeUnlessUsed(chainId: string): Promise<boolean> {
+    try {
+      await this.#layers.remove(chainId);
+      return true;
+    } catch (error) {
+      if (isKind(error, 'conflict')) return false;
+      throw error;
+    }
   }
 }
 

@@ -104,7 +104,7 @@ async function removeWhole(context: ImageContext, id: string, options: RemoveWho
   if (image === undefined) return;
   const reason = reasonToStay(context, id, { ...options, references: true });
   if (reason !== undefined) {
-    const dangling = context.store.references.of(id).length === 0;
+    const dangling = context.store.references.of(id).length === 0 && !hasChildren(context, id);
     if (options.quiet && (!dangling || reason.used)) return;
     throw refusal(id, reason);
   }
