@@ -86,6 +86,7 @@ test('the file’s errors, in dockerd’s words', () => {
     ['{"max-concurrent-downloads":-10}', `${merged}invalid max concurrent downloads: -10`],
     ['{"max-concurrent-uploads":-10}', `${merged}invalid max concurrent uploads: -10`],
     ['{"max-download-attempts":-10}', `${merged}invalid max download attempts: -10`],
+    ['{"default-stop-timeout":-1}', `${merged}invalid default stop timeout: -1`],
     ['{"network-diagnostic-port":65536}', `${merged}invalid network-diagnostic-port (65536): value must be between 0 and 65535`],
     ['{"log-level":"foobar"}', `${merged}invalid logging level: foobar`],
     ['{"log-format":"x"}', `${merged}invalid log format: x`],

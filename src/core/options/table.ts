@@ -87,6 +87,7 @@ export const OPTIONS = {
   defaultNetworkOpts: flag('default-network-opt', { kind: mapOfMaps, initial: {} }, 'Default network options', { key: 'default-network-opts' }),
   defaultRuntime: flag('default-runtime', text('runc'), 'Default OCI runtime for containers', RELOAD),
   defaultShmSize: flag('default-shm-size', { kind: bytes, initial: 64 * 1024 * 1024 }, 'Default shm size for containers', RELOAD),
+  defaultStopTimeout: flag('default-stop-timeout', number(10), 'Set the default stop timeout in seconds', RELOAD),
   defaultUlimits: flag('default-ulimit', { kind: ulimits, initial: {} }, 'Default ulimits for containers', { key: 'default-ulimits' }),
   dns: flag('dns', none(), 'DNS server to use'),
   dnsOpts: flag('dns-opt', none(), 'DNS options to use', { key: 'dns-opts' }),

@@ -43,6 +43,7 @@ const CHECKS: readonly ((config: Config) => void)[] = [
   ({ maxConcurrentDownloads }) => atLeastZero('max concurrent downloads', maxConcurrentDownloads),
   ({ maxConcurrentUploads }) => atLeastZero('max concurrent uploads', maxConcurrentUploads),
   ({ maxDownloadAttempts }) => atLeastZero('max download attempts', maxDownloadAttempts),
+  ({ defaultStopTimeout }) => atLeastZero('default stop timeout', defaultStopTimeout),
   ({ networkDiagnosticPort: port }) => {
     if (port < 0 || port > 65535) throw invalid(`invalid network-diagnostic-port (${port}): value must be between 0 and 65535`);
   },

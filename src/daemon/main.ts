@@ -1,0 +1,16 @@
+/**
+ * The program. A SIGHUP before its handler is in place ends a process, and `systemctl reload` may come at any time: so the
+ * handler is the first thing there is, and all else is imported after it.
+ */
+export {};
+
+const hangUps = { count: 0, notify: () => {} };
+process.on('SIGHUP', () => {
+  hangUps.count += 1;
+  hangUps.notify();
+});
+// Until there is something to say; by default Node would open its debugger.
+process.on('SIGUSR1', () => {});
+
+const { boot } = await import('./boot.ts');
+await boot(process.argv.slice(2), hangUps);
