@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -12,6 +12,7 @@ import type { TarHeader } from '../base/tar/header.ts';
 import { readBody, readTar } from '../base/tar/reader.ts';
 import { encodeHeader, TAR_END, tarPadding } from '../base/tar/writer.ts';
 import { Overlay2 } from './overlay2.ts';
+import { Vfs } from './vfs.ts';
 
 type Spec = Partial<TarHeader> & { name: string; content?: string };
 
@@ -30,7 +31,13 @@ const sha256 = (...data: (string | Buffer)[]): string => {
   return `sha256:${hash.digest('hex')}`;
 };
 
-const DRIVERS = { overlay2: Overlay2 } as const;
+/** Everything below a directory, with content. */
+const listing = (directory: string): string[] =>
+  readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    .toSorted()
+    .map((file) => (lstatSync(path.join(directory, file)).isFile() ? `${file}=${readFileSync(path.join(directory, file), 'latin1')}` : file));
+
+const DRIVERS = { overlay2: Overlay2, vfs: Vfs } as const;
 
 for (const [name, Driver] of Object.entries(DRIVERS)) {
   describe(name, () => {
@@ -133,6 +140,40 @@ for (const [name, Driver] of Object.entries(DRIVERS)) {
       assert.ok((await buffer(await (await driver).tar(chainId))).equals(tar));
     });
 
+    test('changes, and a layer made of them', async () => {
+      const base = await apply(
+        tarOf(
+          { name: 'keep/', type: 'directory', mode: 0o755 },
+          { name: 'keep/same', content: 'same' },
+          { name: 'keep/edit', content: 'old' },
+          { name: 'keep/gone', content: 'x' },
+          { name: 'tree/sub/file', content: 'x' },
+          { name: 'whole/a', content: 'a' },
+          { name: 'whole/b', content: 'b' },
+          { name: 'kind', content: 'file' },
+        ),
+      );
+      const { id, root: at } = await mounted(base);
+      assert.deepEqual(await (await driver).changes(id), []);
+      writeFileSync(`${at}/keep/edit`, 'new!');
+      chmodSync(`${at}/keep/same`, 0o644);
+      rmSync(`${at}/keep/gone`);
+      rmSync(`${at}/tree`, { recursive: true });
+      rmSync(`${at}/whole`, { recursive: true });
+      mkdirSync(`${at}/whole`);
+      writeFileSync(`${at}/whole/b`, 'bb');
+      rmSync(`${at}/kind`);
+      mkdirSync(`${at}/kind/deep`, { recursive: true });
+      linkSync(`${at}/keep/edit`, `${at}/kind/link`);
+      const found = (await (await driver).changes(id)).map(({ path: file, kind }) => `${'CAD'[kind]} ${file}`);
+      assert.deepEqual(found, ['C /keep', 'C /keep/edit', 'D /keep/gone', 'C /kind', 'A /kind/deep', 'A /kind/link', 'D /tree', 'C /whole', 'D /whole/a', 'C /whole/b']);
+
+      const layer = await buffer(await (await driver).diffTar(id));
+      const copy = await mounted(await apply(layer, base));
+      assert.deepEqual(listing(copy.root), listing(at));
+      assert.equal(statSync(`${copy.root}/kind/link`).nlink, 2);
+    });
+
     test('reopening finds layers and mounted roots', async () => {
       const base = await apply(tarOf({ name: 'f', content: 'f' }));
       const { id, root: at } = await mounted(base);
@@ -144,10 +185,10 @@ for (const [name, Driver] of Object.entries(DRIVERS)) {
       await assert.rejects(again.remove(base), (error) => isKind(error, 'conflict'));
       await again.unmountRw(id);
       await again.unmountRw(id);
-      assert.ok(!existsSync(`${at}/f`));
+      if (name === 'overlay2') assert.ok(!existsSync(`${at}/f`));
       await again.mountRw(id);
       assert.equal(readFileSync(`${at}/mine`, 'utf8'), 'mine');
-      assert.equal(await again.sizeRw(id), 4);
+      assert.equal(await again.sizeRw(id), name === 'overlay2' ? 4 : 5);
       const packed: string[] = [];
       for await (const entry of readTar(await again.diffTar(id))) packed.push(`${entry.header.name}=${(await readBody(entry, 100)).toString()}`);
       assert.deepEqual(packed, ['mine=mine']);

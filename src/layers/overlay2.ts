@@ -126,7 +126,9 @@ export class Overlay2 implements LayerPort {
   }
 
   async changes(id: string): Promise<Change[]> {
-    throw internal(`not there yet: ${id}`);
+    const { parent } = this.#rw.get(id);
+    const lower = [this.#initOf(parent), ...this.#lowerOf(parent)];
+    return this.#layers.reading.run('changes', { root: this.#layers.root, own: path.join('rw', id, 'diff'), lower, whole: false });
   }
 
   async diffTar(id: string): Promise<Readable> {

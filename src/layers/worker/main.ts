@@ -3,7 +3,10 @@ import { parentPort } from 'node:worker_threads';
 import { detachThread, leave } from '../../sys/confinement.ts';
 import { assembleLayer } from './assemble.ts';
 import { extractLayer } from './extractLayer.ts';
+import { changes } from './compare.ts';
+import { copyTree } from './copyTree.ts';
 import { makeMountPoints } from './mountPoints.ts';
+import { packChanges } from './packChanges.ts';
 import { packUpper } from './packUpper.ts';
 import { flatten } from './protocol.ts';
 import type { Job, JobName, Jobs, Reply } from './protocol.ts';
@@ -14,6 +17,9 @@ const HANDLERS: { [K in JobName]: (input: Jobs[K]['input']) => Jobs[K]['output']
   assembleLayer,
   makeMountPoints,
   packUpper,
+  changes,
+  packChanges,
+  copyTree,
   usage,
 };
 

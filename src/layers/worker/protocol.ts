@@ -1,6 +1,7 @@
 /** What the main thread asks of a worker thread, and what it gets back. All paths are absolute. */
 import { errnoOf, messageOf, MooredError } from '../../base/errors.ts';
 import type { ErrorKind } from '../../base/errors.ts';
+import type { Change } from '../../core/ports/layers.ts';
 
 export interface Jobs {
   /** Extracts a layer into `root` and writes what `assembleLayer` needs to `split`. */
@@ -15,6 +16,12 @@ export interface Jobs {
   makeMountPoints: { input: { root: string }; output: null };
   /** Writes an overlay's upper directory as a layer tar. */
   packUpper: { input: { root: string; sink: SharedArrayBuffer }; output: null };
+  /** Compares `own` with the directories below it; all are relative to `root`. `whole`: own is no upper but a whole tree. */
+  changes: { input: { root: string; own: string; lower: string[]; whole: boolean }; output: Change[] };
+  /** Writes what `compare` finds as a layer tar; `tree` is the absolute path of what is compared. */
+  packChanges: { input: { tree: string; compare: Jobs['changes']['input']; sink: SharedArrayBuffer }; output: null };
+  /** Copies directories laid over one another into the empty directory `to`; all are relative to `root`. */
+  copyTree: { input: { root: string; from: string[]; to: string }; output: null };
   /** Sum of the sizes of the files below `root`, hard links once. */
   usage: { input: { root: string }; output: number };
 }
