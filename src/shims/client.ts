@@ -3,7 +3,8 @@
  * lose, and a shim that hangs holds up nobody but its own callers, and these only for a bounded time.
  */
 import type { Socket } from 'node:net';
-import { conflict, internal, invalid, messageOf, MooredError, unavailable } from '../base/errors.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { conflict, errnoOf, internal, invalid, messageOf, MooredError, unavailable } from '../base/errors.ts';
 import { dockerRuntimeError, runtimeMessage, startFailureCode } from '../base/runtimeMessage.ts';
 import type { RuntimeAction } from '../base/runtimeMessage.ts';
 import { DamagedError, decodePairs, encodePairs } from './codec.ts';
@@ -13,6 +14,9 @@ import { connectShim, readLine } from './socket.ts';
 
 /** How long a shim may take for what it does itself. */
 export const ANSWER_TIMEOUT_MS = 10_000;
+/** A shim takes a limited number of connections; one is free again soon, if it is not attached clients that hold them. */
+const BUSY = 'err kind=busy';
+const BUSY_PAUSE_MS = 20;
 const MAX_ANSWER_BYTES = 64 * 1024;
 const MAX_REQUEST_BYTES = 4096;
 
@@ -44,17 +48,35 @@ export async function call(dir: string, verb: string, pairs: Pairs = {}, options
   const timeout = AbortSignal.timeout(timeoutMs);
   const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal]);
   let socket: Socket | undefined;
+  let busy = false;
   try {
-    socket = await connectShim(dir, signal);
-    socket.write(line);
-    return { socket, answer: decodeAnswer(await readLine(socket, MAX_ANSWER_BYTES, signal), dir, verb) };
+    for (;;) {
+      socket = await connectShim(dir, signal);
+      socket.write(line);
+      const answer = await firstLine(socket, signal);
+      busy = answer.startsWith(BUSY);
+      if (!busy) return { socket, answer: decodeAnswer(answer, dir, verb) };
+      socket.destroy();
+      await sleep(BUSY_PAUSE_MS, undefined, { signal });
+    }
   } catch (error) {
     socket?.destroy();
     options.signal?.throwIfAborted();
+    if (busy) throw unavailable(`${shimName(dir)} has too many connections`, error);
     if (timeout.aborted) throw unavailable(`${shimName(dir)} did not answer ${verb} within ${timeoutMs} ms`, error);
     if (error instanceof MooredError) throw error;
     if (error instanceof DamagedError) throw internal(`${shimName(dir)} gave an answer to ${verb} that cannot be read`, error);
     throw unavailable(`${shimName(dir)} did not answer ${verb}: ${messageOf(error)}`, error);
+  }
+}
+
+/** A shim that refuses a connection may have closed it before the order was written: nothing of it was taken then. */
+async function firstLine(socket: Socket, signal: AbortSignal): Promise<string> {
+  try {
+    return await readLine(socket, MAX_ANSWER_BYTES, signal);
+  } catch (error) {
+    if (errnoOf(error) === 'EPIPE') return BUSY;
+    throw error;
   }
 }
 
@@ -77,8 +99,6 @@ export function shimError(fields: Fields, dir: string, verb: string): MooredErro
       return conflict(`container ${shimContainer(dir)} is not running`);
     case 'no-terminal':
       return invalid(`container ${shimContainer(dir)} has no terminal`);
-    case 'busy':
-      return unavailable(`${shimName(dir)} has too many connections`);
     case 'state':
       return conflict(`container ${shimContainer(dir)}: ${message}`);
     default:

@@ -13,6 +13,7 @@ const DECODERS: Readonly<Record<string, (fields: Fields) => JournalFact>> = {
     exitSignal: f.integer('exit-signal'),
     oom: f.boolean('oom'),
     startedAt: f.bigint('started-at'),
+    finishedAt: f.bigint('finished-at'),
     restarting: f.boolean('restarting'),
     delayMs: f.integer('delay-ms'),
     hostDown: f.boolean('host-down'),

@@ -106,6 +106,9 @@ test('a container from its start to its end', async (t) => {
   assert.equal((await handle.state()).state, 'created');
   const alive = await shims.liveness(made.dir);
   assert.deepEqual([alive.shim, alive.init, alive.status.kind], ['answering', 'alive', 'ok']);
+  // More at once than it takes connections: all are answered, one after another.
+  const crowd = await Promise.all(Array.from({ length: 300 }, () => handle.state()));
+  assert.ok(crowd.every((status) => status.pid === pid));
   const { entries, watch } = await watchAll(handle);
   const attached = await handle.attach({ stdin: false, stdout: true, stderr: true });
   const output = readToEnd(attached);

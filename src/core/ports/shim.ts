@@ -171,6 +171,8 @@ export type JournalFact =
       readonly exitSignal: number;
       readonly oom: boolean;
       readonly startedAt: bigint;
+      /** When it really ended; the entry's own time is when it was written. 0n if the shim did not say. */
+      readonly finishedAt: bigint;
       readonly restarting: boolean;
       readonly delayMs: number;
       /** The host went down: the container is to run again after the boot. */
