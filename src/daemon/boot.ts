@@ -144,7 +144,11 @@ async function reloadOnce({ commandLine, logger, daemon, notify }: Reloading, cu
   try {
     const reloaded = reload(current, readSource(commandLine));
     logger.configure(logSettings(reloaded.config));
-    await daemon.reload(reloaded);
+    try {
+      await daemon.reload(reloaded);
+    } catch (error) {
+      logger.error('Error reconfiguring the daemon', { error });
+    }
     logger.info('Reloaded configuration', { changed: keys(reloaded.changed) });
     if (reloaded.pending.length > 0) {
       logger.warn('some changes wait for a restart of the daemon', { pending: keys(reloaded.pending) });
