@@ -34,6 +34,8 @@ interface Outcome {
   readonly failures: string[];
 }
 
+/** Against the reference some tests cannot pass, and say so. */
+const validating = process.env['MOORED_CONTRACT_TARGET'] === 'dockerd';
 const skips: Readonly<Record<string, unknown>> = JSON.parse(readFileSync(path.join(root, 'test/skips.json'), 'utf8'));
 
 async function runGroup(name: string, only: string | undefined): Promise<Outcome> {
@@ -93,7 +95,7 @@ function record({ type, data }: TestEvent, outcome: Outcome): void {
   const where = `${data.file === undefined ? '' : path.relative(root, data.file)}:${data.line ?? 0}`;
   const title = `${where} ${data.name}`;
   const skipped = (data.skip !== undefined && data.skip !== false) || (data.todo !== undefined && data.todo !== false);
-  if (skipped && skips[data.name] === undefined) outcome.failures.push(`${title}\n    was skipped, and test/skips.json gives no reason`);
+  if (skipped && skips[data.name] === undefined && !validating) outcome.failures.push(`${title}\n    was skipped, and test/skips.json gives no reason`);
   else if (skipped) return;
   else if (type === 'test:pass') outcome.passed += 1;
   else outcome.failures.push(`${title}\n${indent(errorText(data.details.error))}`);
