@@ -4,14 +4,19 @@
  */
 import type { Logger } from '../base/logger.ts';
 import { messageOf } from '../base/errors.ts';
-import { FAMILY, TABLE, desiredRuleset, planElements, planFirewall, sameRules } from '../core/network/firewall.ts';
-import type { FirewallRequest, Ruleset } from '../core/network/firewall.ts';
+import { FAMILY, TABLE, desiredRuleset, planElements, planFirewall, sameRules, setTypes } from '../core/network/firewall.ts';
+import type { ElementStep, FirewallPort, FirewallRequest, Ruleset } from '../core/network/firewall.ts';
 import { foreignDrops, parseRuleset } from '../core/network/firewallObserved.ts';
+import { forgetUdpFlows } from '../sys/conntrack.ts';
+import { NETLINK_NETFILTER, NetlinkSocket } from '../sys/netlink.ts';
+import { changeElements } from '../sys/netlinkNft.ts';
+import type { ElementChange } from '../sys/netlinkNft.ts';
 import { nftApply, nftListChains, nftListTable } from '../sys/nft.ts';
 
 export class Firewall {
   readonly #logger: Logger;
   readonly #wanted: () => FirewallRequest;
+  #socket: NetlinkSocket | undefined;
   /** What the kernel has, as far as we know; undefined: it has to be looked at. */
   #applied: Ruleset | undefined;
   #running: Promise<void> | undefined;
@@ -39,6 +44,17 @@ export class Firewall {
     return this.sync();
   }
 
+  /** UDP clients of published ports are to meet what the filter says now. */
+  forgetUdpFlows(ports: readonly FirewallPort[]): void {
+    const destinations = ports.filter(({ proto }) => proto === 'udp').map(({ hostIp, hostPort }) => ({ address: hostIp, port: hostPort }));
+    if (destinations.length > 0) forgetUdpFlows(this.#netfilter(), destinations);
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket?.[Symbol.dispose]();
+    this.#socket = undefined;
+  }
+
   /** What of others' rules stands in the way, one line each. */
   async hindrances(): Promise<string[]> {
     try {
@@ -55,6 +71,10 @@ export class Firewall {
     return objects !== undefined && parseRuleset(objects).chains.get('forward')?.hook?.policy === 'drop';
   }
 
+  #netfilter(): NetlinkSocket {
+    return (this.#socket ??= new NetlinkSocket(NETLINK_NETFILTER));
+  }
+
   #start(): Promise<void> {
     this.#running = this.#run().finally(() => {
       this.#running = undefined;
@@ -66,9 +86,8 @@ export class Firewall {
     const desired = desiredRuleset(this.#wanted());
     const applied = this.#applied;
     if (applied !== undefined && sameRules(applied, desired)) {
-      const script = planElements(desired, (set) => applied.sets[set] ?? new Map());
       try {
-        if (script.length > 0) await nftApply(script.join('\n'));
+        changeElements(this.#netfilter(), { family: FAMILY, table: TABLE }, planElements(desired, (set) => applied.sets[set] ?? new Map()).map(packed));
         this.#applied = desired;
         return;
       } catch (error) {
@@ -82,4 +101,11 @@ export class Firewall {
     if (script.length > 0) await nftApply(script.join('\n'));
     this.#applied = desired;
   }
+}
+
+/** An element with the types of its set, as the kernel wants to have it packed. */
+function packed({ verb, set, element }: ElementStep): ElementChange {
+  const types = setTypes(set);
+  const typed = (atoms: readonly (string | number)[], of: readonly string[] = []) => atoms.map((value, i) => ({ type: of[i] ?? '', value }));
+  return { verb, set, key: typed(element.key, types.key), ...(element.data === undefined ? {} : { data: typed(element.data, types.data) }) };
 }

@@ -21,7 +21,6 @@ import type { WantedBridge } from '../core/network/links.ts';
 import { PortBook, ephemeralRange, portRequests } from '../core/network/ports.ts';
 import { defaultBridge, defaultBridgeName, differences, emptyNetwork } from '../core/network/predefined.ts';
 import type { EndpointRecord, NetworkPort, NetworkRecord, PortSocket, Sandbox, SandboxRequest, SandboxUp } from '../core/ports/network.ts';
-import { forgetUdpFlows } from '../sys/conntrack.ts';
 import { RouteSocket } from '../sys/netlinkRoute.ts';
 import { ensureSysctl, readSysctl } from '../sys/sysctl.ts';
 import { Firewall } from './firewall.ts';
@@ -107,6 +106,7 @@ export class Network implements NetworkPort {
   async up(request: SandboxRequest): Promise<SandboxUp> {
     const requests = portRequests({ bindings: request.portBindings, exposed: request.exposedPorts, publishAll: request.publishAllPorts });
     await this.down(request.containerId, { netnsPath: request.netnsPath, endpoints: [], ports: [] });
+    await this.settled();
     const sandbox: Sandbox = { netnsPath: request.netnsPath, endpoints: [], ports: [] };
     this.#sandboxes.set(request.containerId, sandbox);
     let publication: Publication = { ports: [], sockets: [] };
@@ -121,7 +121,7 @@ export class Network implements NetworkPort {
       attach(request.netnsPath, request.containerId, this.#attachments(sandbox.endpoints));
       this.#setGateways(sandbox);
       await filtered;
-      this.#forgetFlows(sandbox);
+      this.#firewall.forgetUdpFlows(this.#translations(sandbox));
       return { sandbox, sockets: publication.sockets };
     } catch (error) {
       closeSockets(publication.sockets);
@@ -137,16 +137,16 @@ export class Network implements NetworkPort {
   async down(containerId: string, sandbox: Sandbox): Promise<void> {
     const known = this.#sandboxes.get(containerId);
     const endpoints = [...sandbox.endpoints, ...(known?.endpoints ?? []).filter((endpoint) => !sandbox.endpoints.some(({ id }) => id === endpoint.id))];
-    const ports = known?.ports ?? sandbox.ports;
-    const gone: Sandbox = { netnsPath: sandbox.netnsPath, endpoints, ports };
-    // Addresses and ports stay taken until nothing of them is left.
+    const ports = known?.ports ?? [];
+    // Its ports stay taken until nothing leads to them.
     this.#withdrawn.add(containerId);
     try {
       removeNetns(sandbox.netnsPath);
-      const links = endpoints.filter(({ hostLink }) => hostLink !== '').map(({ hostLink }) => deleteLink(hostLink));
-      const filtered = ports.length > 0 && known !== undefined ? this.#filter() : Promise.resolve();
-      await settleAll([...links, filtered]);
-      this.#forgetFlows(gone);
+      this.#removeLinks(endpoints);
+      if (ports.length > 0) {
+        await this.#filter();
+        this.#firewall.forgetUdpFlows(this.#translations({ ...sandbox, endpoints, ports }));
+      }
     } finally {
       this.#withdrawn.delete(containerId);
     }
@@ -157,6 +157,7 @@ export class Network implements NetworkPort {
   async connect(containerId: string, sandbox: Sandbox, wish: EndpointWish): Promise<Sandbox> {
     const network = this.resolve(wish.networkId);
     if (sandbox.endpoints.some(({ networkId }) => networkId === network.id)) throw forbidden(`endpoint with name ${containerId} already exists in network ${network.name}`);
+    await this.settled();
     const endpoint = this.#newEndpoint(sandbox.netnsPath, sandbox, wish);
     const after: Sandbox = { ...sandbox, endpoints: [...sandbox.endpoints, endpoint] };
     this.#sandboxes.set(containerId, after);
@@ -166,7 +167,7 @@ export class Network implements NetworkPort {
       return after;
     } catch (error) {
       this.#sandboxes.set(containerId, sandbox);
-      if (endpoint.hostLink !== '') await deleteLink(endpoint.hostLink);
+      this.#removeLinks([endpoint]);
       await this.#rearrange(sandbox);
       throw error;
     }
@@ -176,7 +177,9 @@ export class Network implements NetworkPort {
     const endpoint = sandbox.endpoints.find((each) => each.networkId === networkId);
     if (endpoint === undefined) throw forbidden(`container ${containerId} is not connected to network ${this.resolve(networkId).name}`);
     const after: Sandbox = { ...sandbox, endpoints: sandbox.endpoints.filter((each) => each !== endpoint) };
-    if (endpoint.hostLink !== '') await deleteLink(endpoint.hostLink);
+    // The link's routes have to be gone before others take their place.
+    this.#removeLinks([endpoint]);
+    await this.settled();
     this.#sandboxes.set(containerId, after);
     await this.#rearrange(after);
     return after;
@@ -209,6 +212,7 @@ export class Network implements NetworkPort {
 
   /** Containers on their way down: the packet filter is to forget them. */
   readonly #withdrawn = new Set<string>();
+  readonly #removals = new Set<Promise<void>>();
 
   #bridges(): NetworkRecord[] {
     return this.list().filter(({ driver }) => driver === 'bridge');
@@ -339,11 +343,23 @@ export class Network implements NetworkPort {
     this.#setGateways(sandbox);
     if (sandbox.ports.length === 0) return;
     await this.#filter();
-    this.#forgetFlows(sandbox);
+    this.#firewall.forgetUdpFlows(this.#translations(sandbox));
   }
 
-  #forgetFlows(sandbox: Sandbox): void {
-    for (const { proto, hostIp, hostPort } of sandbox.ports) if (proto === 'udp') forgetUdpFlows(hostIp, hostPort);
+  /** Deletes links in the background: it takes the kernel some 20 ms, in which nothing of them works any more. */
+  #removeLinks(endpoints: readonly EndpointRecord[]): void {
+    for (const { hostLink } of endpoints) {
+      if (hostLink === '') continue;
+      const removal = deleteLink(hostLink)
+        .catch((error: unknown) => this.#deps.logger.warn('a link could not be deleted', { link: hostLink, error: messageOf(error) }))
+        .finally(() => this.#removals.delete(removal));
+      this.#removals.add(removal);
+    }
+  }
+
+  /** Resolves when no link of a container that is down is left; whoever chooses addresses waits for it. */
+  async settled(): Promise<void> {
+    while (this.#removals.size > 0) await Promise.all(this.#removals);
   }
 
   async #predefine(): Promise<void> {
@@ -442,7 +458,7 @@ export class Network implements NetworkPort {
 
   async #discard(network: NetworkRecord): Promise<void> {
     this.#networks.delete(network.id);
-    await settleAll([this.#filter(), deleteLink(network.bridge)]);
+    await settleAll([this.settled(), this.#filter(), deleteLink(network.bridge)]);
   }
 }
 

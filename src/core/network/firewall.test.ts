@@ -147,8 +147,9 @@ test('one more published port is one element', () => {
   const without = desiredRuleset({ networks: [], ports: [], dropOthers: false });
   const withOne = desiredRuleset({ networks: [], ports: [one], dropOthers: false });
   const present = (of: Ruleset) => (set: string) => of.sets[set] ?? new Map<string, Element>();
-  assert.deepEqual(planElements(withOne, present(without)), ['add element inet moored anyport4 { tcp . 8080 : 172.17.0.2 . 80 }']);
-  assert.deepEqual(planElements(without, present(withOne)), ['delete element inet moored anyport4 { tcp . 8080 }']);
+  const element: Element = { key: ['tcp', 8080], data: ['172.17.0.2', 80] };
+  assert.deepEqual(planElements(withOne, present(without)), [{ verb: 'add', set: 'anyport4', element }]);
+  assert.deepEqual(planElements(without, present(withOne)), [{ verb: 'delete', set: 'anyport4', element }]);
 });
 
 test('a table of another shape is replaced in the same transaction', () => {

@@ -196,21 +196,30 @@ export function planFirewall(desired: Ruleset, observed: ObservedRuleset | undef
   if (!sameShape(desired, observed)) return [`delete table ${FAMILY} ${TABLE}`, ...buildAll(desired)];
   return [
     ...Object.entries(desired.chains).flatMap(([name, chain]) => [...planPolicy(name, chain, observed), ...planRules(name, chain, observed)]),
-    ...planElements(desired, (name) => observed.sets.get(name)?.elements ?? new Map()),
+    ...planElements(desired, (name) => observed.sets.get(name)?.elements ?? new Map()).map(elementCommand),
   ];
 }
 
-/** Only the elements: what changes between two rule sets whose rules are the same. */
-export function planElements(desired: Ruleset, observed: (set: string) => ReadonlyMap<string, Element>): string[] {
-  const deletions: string[] = [];
-  const additions: string[] = [];
-  for (const [name, wanted] of Object.entries(desired.sets)) {
-    const present = observed(name);
-    for (const [id, element] of present) if (!wanted.has(id)) deletions.push(elementCommand('delete', name, element));
-    for (const [id, element] of wanted) if (!present.has(id)) additions.push(elementCommand('add', name, element));
+export interface ElementStep {
+  readonly verb: 'add' | 'delete';
+  readonly set: string;
+  readonly element: Element;
+}
+
+/** Only the elements: what changes between two rule sets whose rules are the same. Deletions first. */
+export function planElements(desired: Ruleset, observed: (set: string) => ReadonlyMap<string, Element>): ElementStep[] {
+  const deletions: ElementStep[] = [];
+  const additions: ElementStep[] = [];
+  for (const [set, wanted] of Object.entries(desired.sets)) {
+    const present = observed(set);
+    for (const [id, element] of present) if (!wanted.has(id)) deletions.push({ verb: 'delete', set, element });
+    for (const [id, element] of wanted) if (!present.has(id)) additions.push({ verb: 'add', set, element });
   }
   return [...deletions, ...additions];
 }
+
+/** The types of a set's key and a map's data. */
+export const setTypes = (name: string): { readonly key: readonly string[]; readonly data?: readonly string[] } => SETS[name] ?? { key: [] };
 
 /** True if both have the same rules, so that only elements can differ. */
 export const sameRules = (a: Ruleset, b: Ruleset): boolean => JSON.stringify(a.chains) === JSON.stringify(b.chains);
@@ -233,7 +242,7 @@ function buildAll(desired: Ruleset): string[] {
     ...Object.entries(desired.chains).map(([name, { hook }]) =>
       hook === undefined ? `add chain ${table} ${name}` : `add chain ${table} ${name} { ${hookText(hook)}; policy ${hook.policy}; }`),
     ...Object.entries(desired.chains).flatMap(([name, { rules }]) => rules.map((rule) => `add rule ${table} ${name} ${withComment(rule)}`)),
-    ...planElements(desired, () => empty),
+    ...planElements(desired, () => empty).map(elementCommand),
   ];
 }
 
@@ -266,8 +275,8 @@ function planRules(name: string, chain: Chain, observed: ObservedRuleset): strin
 
 const withComment = (rule: string): string => `${rule} comment "${ruleComment(rule)}"`;
 
-function elementCommand(verb: 'add' | 'delete', set: string, element: Element): string {
-  const types = SETS[set]?.key ?? [];
+function elementCommand({ verb, set, element }: ElementStep): string {
+  const types = setTypes(set).key;
   const key = element.key.map((atom, i) => (types[i] === 'ifname' ? `"${atom}"` : atom)).join(' . ');
   const data = element.data === undefined || verb === 'delete' ? '' : ` : ${element.data.join(' . ')}`;
   return `${verb} element ${FAMILY} ${TABLE} ${set} { ${key}${data} }`;
