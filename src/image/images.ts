@@ -8,7 +8,7 @@ import { chainIds } from '../core/image/chain.ts';
 import type { ChainId, Image } from '../core/image/image.ts';
 import { familiarString, parseReference, withDefaultTag, withTag } from '../core/image/reference.ts';
 import { invalid } from '../base/errors.ts';
-import type { DistributionInspect, ImageDeletion, ImageEventSink, ImagePort, PullOptions, RegistryAuth } from '../core/ports/images.ts';
+import type { DistributionInspect, ImageDeletion, ImageEventSink, ImagePort, ProgressSink, PullOptions, RegistryAuth } from '../core/ports/images.ts';
 import type { LayerPort } from '../core/ports/layers.ts';
 import { loadArchive } from './archive/load.ts';
 import { saveArchive } from './archive/save.ts';
@@ -96,6 +96,10 @@ export class Images implements ImagePort {
 
   save(references: string[], signal: AbortSignal): Promise<Readable> {
     return saveArchive(this.#context, references, signal);
+  }
+
+  fetch(source: string, progress: ProgressSink, signal: AbortSignal): Promise<Readable> {
+    return this.#registries.fetch(source, progress, signal);
   }
 
   import(tar: Readable, options: Parameters<ImagePort['import']>[1]): Promise<string> {

@@ -57,7 +57,9 @@ export async function pruneImages(
     if (options.all ? hasChildren(context, id) : image.repoTags.length > 0 || hasChildren(context, id)) continue;
     await removeWhole(context, id, { force: true, noPrune: false, usedBy: options.usedBy, quiet: true, deletions: deleted });
   }
-  return { deleted, reclaimed: before - layerBytes(context) };
+  const reclaimed = before - layerBytes(context);
+  context.events({ action: 'prune', id: '', attributes: { reclaimed: String(reclaimed) } });
+  return { deleted, reclaimed };
 }
 
 /** The layers of images that were removed by force, as soon as no container needs them. */

@@ -61,6 +61,8 @@ export interface ImagePort {
   load(tar: Readable, options: { quiet: boolean; platform: string; progress: ProgressSink; signal: AbortSignal }): Promise<void>;
   save(references: string[], signal: AbortSignal): Promise<Readable>;
   import(tar: Readable, options: { repo: string; tag: string; message: string; changes: string[]; platform: string; progress: ProgressSink; signal: AbortSignal }): Promise<string>;
+  /** An archive from the web (`docker import URL`), to be read or destroyed. */
+  fetch(source: string, progress: ProgressSink, signal: AbortSignal): Promise<Readable>;
   /** A new image of one more layer over `parent` (`docker commit`). */
   commit(options: { parent: Image | null; diff: Readable; config: ContainerConfig; author: string; comment: string; createdBy: string; reference: string; containerId: string }): Promise<Image>;
   tag(source: string, repo: string, tag: string): Promise<void>;

@@ -1,8 +1,9 @@
 /** Pull, push, login and inspection: which registry is meant, by which way, with what limits. */
+import type { Readable } from 'node:stream';
 import { internal, invalid, isKind, messageOf, unauthorized } from '../../base/errors.ts';
 import { parseReference, withDefaultTag, wholeName, DEFAULT_DOMAIN } from '../../core/image/reference.ts';
 import type { Reference } from '../../core/image/reference.ts';
-import type { DistributionInspect, ImagePort, PullOptions, RegistryAuth } from '../../core/ports/images.ts';
+import type { DistributionInspect, ImagePort, ProgressSink, PullOptions, RegistryAuth } from '../../core/ports/images.ts';
 import type { ImageContext } from '../context.ts';
 import { endpointsOf } from './endpoints.ts';
 import { inspectRemote } from './inspect.ts';
@@ -13,7 +14,7 @@ import { pullError } from './registryError.ts';
 import { withEndpoint } from './session.ts';
 import type { Session } from './session.ts';
 import { Semaphore, SharedWork } from './shared.ts';
-import { Transport } from './transport.ts';
+import { Transport, discard, parseUrl } from './transport.ts';
 
 /** The daemon's options for registries. */
 export interface RegistryOptions {
@@ -97,9 +98,10 @@ export class Registries {
   async push(options: Parameters<ImagePort['push']>[0]): Promise<void> {
     const given = parseReference(options.reference);
     if (given.digest !== '') throw invalid('cannot push a digest reference');
-    const reference = options.allTags ? given : withDefaultTag(given);
-    const references = pushedReferences(this.#context, reference, options.allTags);
+    const allTags = options.allTags && given.tag === '';
+    const reference = allTags ? given : withDefaultTag(given);
     options.progress({ kind: 'status', status: `The push refers to repository [${wholeName(reference)}]` });
+    const references = pushedReferences(this.#context, reference, allTags);
     const scopes = [`repository:${reference.path}:pull,push`, ...mountScopes(this.#context, references)];
     const context = { images: this.#context, uploads: this.#uploads };
     await this.#with(reference, { ...options, scopes, push: true }, async (session) => {
@@ -127,6 +129,19 @@ export class Registries {
       if (isKind(error, 'unauthorized')) throw unauthorized(`login attempt to https://${domain}/v2/ failed: ${messageOf(error)}`, error);
       throw error;
     }
+  }
+
+  /** What an address of the web holds. */
+  async fetch(source: string, progress: ProgressSink, signal: AbortSignal): Promise<Readable> {
+    const url = parseUrl(source.includes('://') ? source : `http://${source}`, 'http://localhost');
+    if (url === undefined) throw invalid(`invalid source ${JSON.stringify(source)}: only http and https can be read from`);
+    progress({ kind: 'status', status: `Downloading from ${url.origin}${url.pathname}` });
+    const response = await this.#transport.send({ method: 'GET', url: url.href, headers: {}, verify: true, signal });
+    if (response.status !== 200) {
+      await discard(response.body);
+      throw internal(`failed to download ${url.origin}${url.pathname}: status ${response.status}`);
+    }
+    return response.body;
   }
 
   #pullContext(): PullContext {
