@@ -1,13 +1,13 @@
 /** Containers: what streams. Headers go out before the first byte is there, since clients wait for them (engine-api A3, A4, A11). */
-import { rfc3339Nano } from '../base/clock.ts';
 import { invalid, isKind, messageOf } from '../base/errors.ts';
 import { isRunning } from '../core/container/snapshot.ts';
+import type { CgroupStats } from '../core/container/stats.ts';
 import type { LogBatch } from '../core/ports/logs.ts';
 import { attachContainer } from '../engine/attach.ts';
 import type { Container } from '../engine/container.ts';
 import { type EngineContext, publishContainer } from '../engine/context.ts';
 import { readLogs } from '../engine/logs.ts';
-import { sampleStats, type StatsSample } from '../engine/stats.ts';
+import { statsOf } from '../engine/query.ts';
 import { parseDetachKeys } from '../wire/detachKeys.ts';
 import { logFrames, streamFrame } from '../wire/logFrames.ts';
 import { statsView } from '../wire/stats.ts';
@@ -99,18 +99,16 @@ async function stats(ctx: EngineContext, { container, request, response }: Call)
   const streaming = request.query.bool('stream', true);
   const oneShot = request.query.bool('one-shot');
   if (streaming && oneShot) throw invalid('cannot have stream=true and one-shot=true');
-  const name = (): string => `/${container.record.name}`;
-  const empty: StatsSample = { readNs: 0n, cgroup: undefined, network: [], systemCpuNs: 0n, onlineCpus: 0 };
-  const sample = async (): Promise<StatsSample> => (isRunning(container) && container.state.kind !== 'restarting' ? sampleStats(ctx, container) : empty);
-  const view = (now: StatsSample, before: StatsSample): unknown => statsView({ id: container.id, name: name(), now, before, rfc3339: rfc3339Nano });
+  const sample = async (): Promise<CgroupStats | undefined> => (isRunning(container) && container.state.kind !== 'restarting' ? statsOf(ctx, container) : undefined);
+  const view = (now: CgroupStats | undefined, before: CgroupStats | undefined): unknown => statsView({ id: container.id, name: container.record.name }, now, before);
   if (!streaming) {
-    const before = oneShot ? empty : await sample();
-    if (!oneShot && before.cgroup !== undefined) await nextSecond(request.signal);
+    const before = oneShot ? undefined : await sample();
+    if (before !== undefined) await nextSecond(request.signal);
     response.value(view(await sample(), before));
     return;
   }
   const stream = response.stream();
-  let before = empty;
+  let before: CgroupStats | undefined;
   while (!request.signal.aborted && ctx.containers.get(container.id) !== undefined) {
     const now = await sample();
     try {

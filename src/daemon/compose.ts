@@ -1,12 +1,52 @@
 /** The composition root: builds the engine and the API from the configuration, and says how they end. */
+import { readdirSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
+import path from 'node:path';
+import { archiveRoutes } from '../api/archive.ts';
+import { containerRoutes } from '../api/containers.ts';
+import { containerStreamRoutes } from '../api/containerStreams.ts';
+import { eventRoutes } from '../api/events.ts';
+import { execRoutes } from '../api/exec.ts';
+import { imageRoutes } from '../api/images.ts';
 import { pingRoutes } from '../api/ping.ts';
 import { createRouter } from '../api/router.ts';
 import { apiHandler } from '../api/server.ts';
+import { systemRoutes } from '../api/system.ts';
+import { systemClock } from '../base/clock.ts';
+import { invalid, messageOf } from '../base/errors.ts';
+import { newId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Reloaded } from '../core/options/configure.ts';
 import type { Config } from '../core/options/table.ts';
-import { VERSION } from './version.ts';
+import type { LayerPort } from '../core/ports/layers.ts';
+import type { EngineSettings } from '../core/settings.ts';
+import { Containers } from '../engine/containers.ts';
+import type { EngineContext } from '../engine/context.ts';
+import { imageUses } from '../engine/query.ts';
+import { clearLayers, restoreContainers } from '../engine/restore.ts';
+import { applyLiveRestore, shutdownContainers } from '../engine/shutdown.ts';
+import { Images } from '../image/images.ts';
+import { Archive } from '../layers/archive.ts';
+import { Overlay2 } from '../layers/overlay2.ts';
+import { Vfs } from '../layers/vfs.ts';
+import { jsonFileLogs } from '../logs/reader.ts';
+import { Network } from '../net/network.ts';
+import { Cgroups } from '../runtime/cgroups.ts';
+import { ociRuntime } from '../runtime/ociRuntime.ts';
+import { createShims } from '../shims/shims.ts';
+import { ContainerStore } from '../store/containerStore.ts';
+import { EventLog } from '../store/eventLog.ts';
+import { detectCgroups } from '../sys/cgroup.ts';
+import { goArch } from '../sys/hostFacts.ts';
+import { Volumes } from '../volume/volumes.ts';
+import { engineId } from './engineId.ts';
+import { createHost } from './host.ts';
+import { reloadEvent } from './reloadEvent.ts';
+import { runtimeVersion } from './runtimeVersion.ts';
+import { engineSettings, netConfig, registryOptions, ulaBitsOf } from './settings.ts';
+import { shimPath } from './shimPath.ts';
+import { COMMIT, VERSION } from './version.ts';
 
 export interface Shutdown {
   /** The host goes down: containers are stopped whatever live restore says, and the right ones start again after boot. */
@@ -23,10 +63,98 @@ export interface Daemon {
 
 /** Everything that has to be there before a request is answered. */
 export async function compose(config: Config, logger: Logger): Promise<Daemon> {
-  const router = createRouter(pingRoutes({ swarmState: () => 'inactive' }));
+  const { dataRoot, execRoot } = config;
+  const id = await engineId(dataRoot);
+  const layers = await openLayers(config, logger);
+  const [driver] = layers.keys();
+  const primary = layers.get(driver ?? '');
+  if (driver === undefined || primary === undefined) throw invalid('no storage driver can be used on this host');
+  let settings: EngineSettings = engineSettings(config, driver);
+  const trees = detectCgroups();
+  const events = await EventLog.open(dataRoot, logger);
+  const images = await Images.open({
+    dataRoot,
+    layers: primary,
+    clock: systemClock,
+    logger,
+    registry: registryOptions(config, VERSION),
+    events: ({ action, id: actorId, attributes }) => events.publish({ type: 'image', action, actorId, attributes, timeNs: systemClock.nowNs() }),
+  });
+  const host = createHost(trees);
+  const network = new Network({ directory: path.join(dataRoot, 'networks'), config: netConfig(config), logger, clock: systemClock, newId, ulaBits: ulaBitsOf(id) });
+  const ctx: EngineContext = {
+    containers: new Containers(),
+    store: await ContainerStore.open(dataRoot, execRoot),
+    images,
+    layers,
+    archive: new Archive(),
+    network,
+    volumes: await Volumes.open({ dataRoot, clock: systemClock, logger }),
+    shims: createShims({ shim: shimPath() }),
+    runtime: ociRuntime,
+    logs: jsonFileLogs,
+    cgroups: new Cgroups({ trees, driver: settings.cgroupDriver }),
+    host,
+    events,
+    clock: systemClock,
+    logger,
+    settings: () => settings,
+  };
+  await images.recover();
+  const { later } = await restoreContainers(ctx);
+  await clearLayers(ctx);
+  void later.catch((error: unknown) => logger.error('restoring containers ended early', { error: messageOf(error) }));
+
+  const router = createRouter([
+    ...pingRoutes({ swarmState: () => 'inactive' }),
+    ...systemRoutes({
+      ctx,
+      engineId: id,
+      versionFacts: { version: VERSION, commit: COMMIT, node: process.version, host: await host.info(), goArch: goArch(), runtime: await runtimeVersion(settings) },
+      listeners: () => events.listeners,
+      descriptors: () => readdirSync('/proc/self/fd').length,
+    }),
+    ...containerRoutes(ctx),
+    ...containerStreamRoutes(ctx),
+    ...archiveRoutes(ctx),
+    ...execRoutes(ctx),
+    ...eventRoutes(ctx),
+    ...imageRoutes({ images, clock: systemClock, driver, uses: () => imageUses(ctx) }),
+  ]);
   return {
     handler: apiHandler({ router, logger, version: VERSION, experimental: config.experimental }),
-    reload() {},
-    async shutdown() {},
+    async reload({ config: next, changed }) {
+      settings = engineSettings(next, driver);
+      images.configure(registryOptions(next, VERSION));
+      if (changed.includes('liveRestore')) await applyLiveRestore(ctx);
+      events.publish(reloadEvent({ id, name: (await host.info()).hostname, config: next, timeNs: systemClock.nowNs() }));
+    },
+    async shutdown(how) {
+      await shutdownContainers(ctx, how);
+      await events.close();
+    },
   };
+}
+
+/** The configured driver first; the others too where containers of theirs may lie. */
+async function openLayers(config: Config, logger: Logger): Promise<Map<string, LayerPort>> {
+  const folder = (name: string): string => path.join(config.dataRoot, 'layers', name);
+  await mkdir(path.join(config.dataRoot, 'layers'), { recursive: true, mode: 0o710 });
+  const openers: Record<string, () => Promise<LayerPort>> = {
+    overlay2: () => Overlay2.open(folder('overlay2'), logger),
+    vfs: () => Vfs.open(folder('vfs'), logger),
+  };
+  const wanted = config.storageDriver === '' ? ['overlay2', 'vfs'] : [config.storageDriver, ...Object.keys(openers).filter((name) => name !== config.storageDriver)];
+  const opened = new Map<string, LayerPort>();
+  for (const name of wanted) {
+    const opener = openers[name];
+    if (opener === undefined) throw invalid(`error initializing graphdriver: driver not supported: ${name}`);
+    try {
+      opened.set(name, await opener());
+    } catch (error) {
+      if (name === config.storageDriver) throw error;
+      logger.warn(`storage driver ${name} cannot be used`, { error: messageOf(error) });
+    }
+  }
+  return opened;
 }

@@ -16,7 +16,7 @@ async function withView<T>(ctx: EngineContext, container: Container, use: (view:
   const pid = pidOf(container.state);
   if (container.state.kind === 'removing' || container.problem !== '') throw conflict(`container ${container.id} is dead or marked for removal`);
   if (isRunning(container) && pid > 0) {
-    const result = await use({ root: `/proc/${pid}/root`, readOnlyRoot: record.hostConfig.readonlyRootfs, mounts: [] });
+    const result = await use({ root: `/proc/${pid}/root`, readOnlyRoot: record.hostConfig.readonlyRootfs, mounts: bindMounts(container), mounted: true });
     return { result, release: () => Promise.resolve() };
   }
   const layers = layersOf(ctx, container);
@@ -31,17 +31,21 @@ async function withView<T>(ctx: EngineContext, container: Container, use: (view:
       sources.set(name, await ctx.volumes.mount(name, `${container.id}-files`));
       undo.defer(() => ctx.volumes.unmount(name, `${container.id}-files`));
     }
-    const mounts = record.mounts.flatMap((mount) => {
-      if (mount.type === 'tmpfs') return [];
-      const source = mount.type === 'volume' ? (sources.get(mount.name) ?? mount.source) : mount.source;
-      return [{ source, target: mount.destination, readOnly: !mount.rw }];
-    });
-    const result = await use({ root, readOnlyRoot: record.hostConfig.readonlyRootfs, mounts });
+    const result = await use({ root, readOnlyRoot: record.hostConfig.readonlyRootfs, mounts: bindMounts(container, sources), mounted: false });
     return { result, release: () => undo.disposeAsync() };
   } catch (error) {
     await undo.disposeAsync();
     throw error;
   }
+}
+
+/** What is mounted over the root from the host; `sources` are volumes mounted just now. */
+function bindMounts(container: Container, sources: ReadonlyMap<string, string> = new Map()): FsView['mounts'] {
+  return container.record.mounts.flatMap((mount) => {
+    if (mount.type === 'tmpfs') return [];
+    const source = mount.type === 'volume' ? (sources.get(mount.name) ?? mount.source) : mount.source;
+    return [{ source, target: mount.destination, readOnly: !mount.rw }];
+  });
 }
 
 /** Missing paths in Docker's words. */

@@ -57,6 +57,11 @@ export class EventLog implements EventLogPort {
     return { close: () => void this.#listeners.delete(listener) };
   }
 
+  /** How many subscribe now. */
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
   flushed(): Promise<void> {
     return this.#queue;
   }

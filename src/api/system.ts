@@ -1,0 +1,43 @@
+/** `GET /info`, `GET /version`, `GET /system/df`. */
+import { diskUsage, engineInfo } from '../engine/info.ts';
+import type { EngineContext } from '../engine/context.ts';
+import { diskUsageView } from '../wire/diskUsage.ts';
+import { infoView, versionView, type VersionFacts } from '../wire/system.ts';
+import type { Route } from './router.ts';
+
+export interface SystemDeps {
+  ctx: EngineContext;
+  engineId: string;
+  versionFacts: VersionFacts;
+  /** Clients of `GET /events`. */
+  listeners: () => number;
+  /** Open file descriptors of the daemon. */
+  descriptors: () => number;
+}
+
+export const systemRoutes = (deps: SystemDeps): Route[] => [
+  { method: 'GET', pattern: '/version', handler: (_request, response) => response.value(versionView(deps.versionFacts)) },
+  {
+    method: 'GET', pattern: '/info',
+    handler: async (_request, response) => {
+      const info = await engineInfo(deps.ctx);
+      response.value(infoView({
+        ...info,
+        id: deps.engineId,
+        version: deps.versionFacts.version,
+        listeners: deps.listeners(),
+        descriptors: deps.descriptors(),
+        securityOptions: [
+          ...(deps.ctx.host.facts().seccomp ? ['name=seccomp,profile=builtin'] : []),
+          ...(info.sys.cgroupVersion === 2 ? ['name=cgroupns'] : []),
+        ],
+      }));
+    },
+  },
+  {
+    method: 'GET', pattern: '/system/df',
+    handler: async (request, response) => {
+      response.value(diskUsageView(await diskUsage(deps.ctx), { types: request.query.all('type'), nowNs: deps.ctx.clock.nowNs() }));
+    },
+  },
+];
