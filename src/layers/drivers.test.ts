@@ -5,25 +5,11 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
+import { listTar, tarOf } from '../../test/fixtures/tar.ts';
 import { isKind } from '../base/errors.ts';
 import { silentLogger } from '../base/logger.ts';
-import { tarHeader } from '../base/tar/header.ts';
-import type { TarHeader } from '../base/tar/header.ts';
-import { readBody, readTar } from '../base/tar/reader.ts';
-import { encodeHeader, TAR_END, tarPadding } from '../base/tar/writer.ts';
 import { Overlay2 } from './overlay2.ts';
 import { Vfs } from './vfs.ts';
-
-type Spec = Partial<TarHeader> & { name: string; content?: string };
-
-function tarOf(...entries: Spec[]): Buffer {
-  const parts: Buffer[] = [];
-  for (const { content, ...spec } of entries) {
-    const body = Buffer.from(content ?? '');
-    parts.push(encodeHeader(tarHeader({ mtimeNs: 1_600_000_000_123_456_789n, ...spec, size: body.length })), body, tarPadding(body.length));
-  }
-  return Buffer.concat([...parts, TAR_END]);
-}
 
 const sha256 = (...data: (string | Buffer)[]): string => {
   const hash = createHash('sha256');
@@ -189,9 +175,7 @@ for (const [name, Driver] of Object.entries(DRIVERS)) {
       await again.mountRw(id);
       assert.equal(readFileSync(`${at}/mine`, 'utf8'), 'mine');
       assert.equal(await again.sizeRw(id), name === 'overlay2' ? 4 : 5);
-      const packed: string[] = [];
-      for await (const entry of readTar(await again.diffTar(id))) packed.push(`${entry.header.name}=${(await readBody(entry, 100)).toString()}`);
-      assert.deepEqual(packed, ['mine=mine']);
+      assert.deepEqual(await listTar(await again.diffTar(id)), ['mine=mine']);
     });
   });
 }

@@ -4,11 +4,12 @@
  * of this thread the kernel itself resolves symlinks, `..` and absolute names inside of it. Asynchronous calls run on
  * other threads and are not confined. Everything the thread needs must be loaded before it enters.
  */
-import { closeSync, mkdirSync, openSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, openSync, statSync, writeFileSync } from 'node:fs';
 import { isMainThread } from 'node:worker_threads';
+import { internal, messageOf } from '../base/errors.ts';
 import { cPath } from './cPath.ts';
 import { check, prototype } from './libc.ts';
-import { attachMountTree, cloneMountTree, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE, mountSync } from './mount.ts';
+import { attachMountTree, cloneMountTree, MNT_DETACH, MS_BIND, MS_RDONLY, MS_REC, MS_REMOUNT, MS_SLAVE, mountSync, releaseMountTree, umountSync } from './mount.ts';
 
 const CLONE_FS = 0x200;
 const CLONE_NEWNS = 0x20000;
@@ -18,6 +19,7 @@ const setns = prototype<(fd: number, type: number) => number>('int setns(int fd,
 const chroot = prototype<(path: Buffer) => number>('int chroot(const void *path)');
 const chdir = prototype<(path: Buffer) => number>('int chdir(const void *path)');
 const fchdir = prototype<(fd: number) => number>('int fchdir(int fd)');
+const pivotRoot = prototype<(newRoot: Buffer, putOld: Buffer) => number>('int pivot_root(const void *newRoot, const void *putOld)');
 const umask = prototype<(mask: number) => number>('int umask(int mask)');
 
 /** A mount to be made over the root while a thread is in it. */
@@ -40,8 +42,8 @@ export function detachThread(): void {
 }
 
 /**
- * Makes `root` the thread's root. With mounts, the thread first gets a mount namespace of its own, in which they are
- * made: nobody else sees them, and they end with `leave`.
+ * Makes `root` the thread's root. With mounts, the thread first gets a mount namespace of its own, which holds nothing
+ * but the root and them: nobody else sees them, no mount of the host's is pinned, and they end with `leave`.
  */
 export function enter(root: string, mounts: readonly PrivateMount[] = []): void {
   if (origin === undefined) throw new Error('the thread shares its root with the process');
@@ -50,21 +52,32 @@ export function enter(root: string, mounts: readonly PrivateMount[] = []): void 
     return;
   }
   check('unshare', unshare()(CLONE_NEWNS));
-  // Slave: an unmount on the host reaches us, so that we pin nothing; ours reach nobody.
+  // Slave: what is unmounted on the host goes here too; what is mounted here reaches nobody.
   mountSync({ target: '/', flags: MS_SLAVE | MS_REC });
-  const trees = mounts.map((mount) => cloneMountTree(mount.source));
+  const trees: { mount: PrivateMount; fd: number; isFile: boolean }[] = [];
   try {
-    const files = mounts.map((mount) => !statSync(mount.source).isDirectory());
-    changeRoot(cPath(root));
-    mounts.forEach((mount, index) => {
-      const tree = trees[index];
-      if (tree === undefined) return;
-      makeTarget(mount.target, files[index] === true);
-      attachMountTree(tree, mount.target);
+    for (const mount of mounts) trees.push({ mount, fd: cloneSource(mount.source), isFile: !statSync(mount.source).isDirectory() });
+    mountSync({ source: root, target: root, flags: MS_BIND | MS_REC });
+    check('chdir', chdir()(cPath(root)));
+    // The old root lands upon the new one (pivot_root(2), NOTES), from where it is taken away with all that is in it.
+    check('pivot_root', pivotRoot()(cPath('.'), cPath('.')));
+    umountSync('.', MNT_DETACH);
+    check('chdir', chdir()(cPath('/')));
+    for (const { mount, fd, isFile } of trees) {
+      makeTarget(mount.target, isFile);
+      attachMountTree(fd, mount.target);
       if (mount.readOnly) mountSync({ target: mount.target, flags: MS_REMOUNT | MS_BIND | MS_RDONLY });
-    });
+    }
   } finally {
-    for (const tree of trees) closeSync(tree);
+    for (const { fd } of trees) releaseMountTree(fd);
+  }
+}
+
+function cloneSource(source: string): number {
+  try {
+    return cloneMountTree(source);
+  } catch (error) {
+    throw internal(`cannot mount ${source}: ${messageOf(error)}`, error);
   }
 }
 

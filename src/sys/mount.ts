@@ -52,12 +52,21 @@ export async function umount(target: string, flags = 0): Promise<void> {
   await background('umount2', umountCall(), [cPath(target), flags | UMOUNT_NOFOLLOW]);
 }
 
+export function umountSync(target: string, flags = 0): void {
+  check('umount2', umountCall()(cPath(target), flags | UMOUNT_NOFOLLOW));
+}
+
 /** The mount in which `path` lies, with those below it, as a descriptor that belongs to no namespace. */
 export function cloneMountTree(path: string): number {
   const OPEN_TREE_CLONE = 1;
   const AT_RECURSIVE = 0x8000;
   const O_CLOEXEC = 0x80000;
   return check('open_tree', openTree()(428, AT_FDCWD, cPath(path), OPEN_TREE_CLONE | AT_RECURSIVE | O_CLOEXEC));
+}
+
+/** Lets go of a tree; one that was not attached is gone with it. Node did not open the descriptor, so it must not close it. */
+export function releaseMountTree(fd: number): void {
+  check('close', closeCall()(fd));
 }
 
 /** Mounts what `cloneMountTree` gave at `target`, which is looked up as this thread sees it (its root, its symlinks). */
@@ -77,6 +86,7 @@ const moveMount = prototype<(...call: [number: number, fromFd: number, from: Buf
   'long syscall(long number, long fromFd, const void *from, long toFd, const void *to, long flags)',
 );
 
+const closeCall = prototype<(fd: number) => number>('int close(int fd)');
 const syncfsCall = prototype<(fd: number) => number>('int syncfs(int fd)');
 
 /** Writes back everything of the filesystem in which the open file lies. */

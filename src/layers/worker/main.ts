@@ -4,6 +4,7 @@ import { detachThread, leave } from '../../sys/confinement.ts';
 import { assembleLayer } from './assemble.ts';
 import { extractLayer } from './extractLayer.ts';
 import { changes } from './compare.ts';
+import { fillVolume, findDirectory, packRoot, readPath, statPath, writePath } from './container.ts';
 import { copyTree } from './copyTree.ts';
 import { makeMountPoints } from './mountPoints.ts';
 import { packChanges } from './packChanges.ts';
@@ -20,6 +21,12 @@ const HANDLERS: { [K in JobName]: (input: Jobs[K]['input']) => Jobs[K]['output']
   changes,
   packChanges,
   copyTree,
+  statPath,
+  readPath,
+  writePath,
+  packRoot,
+  findDirectory,
+  fillVolume,
   usage,
 };
 

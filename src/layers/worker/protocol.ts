@@ -1,7 +1,7 @@
 /** What the main thread asks of a worker thread, and what it gets back. All paths are absolute. */
 import { errnoOf, messageOf, MooredError } from '../../base/errors.ts';
 import type { ErrorKind } from '../../base/errors.ts';
-import type { Change } from '../../core/ports/layers.ts';
+import type { Change, FsView, PathStat } from '../../core/ports/layers.ts';
 
 export interface Jobs {
   /** Extracts a layer into `root` and writes what `assembleLayer` needs to `split`. */
@@ -22,6 +22,16 @@ export interface Jobs {
   packChanges: { input: { tree: string; compare: Jobs['changes']['input']; sink: SharedArrayBuffer }; output: null };
   /** Copies directories laid over one another into the empty directory `to`; all are relative to `root`. */
   copyTree: { input: { root: string; from: string[]; to: string }; output: null };
+  /** The methods of ArchivePort. */
+  statPath: { input: { view: FsView; path: string }; output: PathStat };
+  readPath: { input: { view: FsView; path: string; sink: SharedArrayBuffer }; output: null };
+  writePath: {
+    input: { view: FsView; path: string; source: SharedArrayBuffer; noOverwriteDirNonDir: boolean; owner: { uid: number; gid: number } | undefined };
+    output: null;
+  };
+  packRoot: { input: { root: string; sink: SharedArrayBuffer }; output: null };
+  findDirectory: { input: { root: string; path: string }; output: string | undefined };
+  fillVolume: { input: { scratch: string; from: string; to: string }; output: boolean };
   /** Sum of the sizes of the files below `root`, hard links once. */
   usage: { input: { root: string }; output: number };
 }
