@@ -613,7 +613,7 @@ void machine_adopted(struct shim *shim)
 	shim->machine.adopted = true;
 	enter(shim, S_RUNNING);
 	(void)loop_set(&shim->loop, &shim->machine.pidfd, EPOLLIN);
-	health_start(shim);
+	health_resume(shim);
 }
 
 // ---- requests
