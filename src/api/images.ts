@@ -21,7 +21,7 @@ export interface ImageRouteDeps {
   /** The storage driver's name, for inspect. */
   readonly driver: string;
   /** Which images containers are made of. */
-  uses(): ImageUse[];
+  readonly uses: () => ImageUse[];
 }
 
 /** More than an image can have layers. */

@@ -6,7 +6,7 @@ const MAX_PATTERN = 1024;
 /** The pattern as a test of whole texts. Throws `invalid` (`syntax error in pattern`) for a malformed one. */
 export function compileGlob(pattern: string): (text: string) => boolean {
   if (pattern.length > MAX_PATTERN) throw syntaxError();
-  const characters = [...pattern];
+  const characters = Array.from(pattern);
   let source = '';
   for (let index = 0; index < characters.length; index += 1) {
     const character = characters[index] ?? '';

@@ -88,6 +88,8 @@ export class Transport {
         headersTimeout: this.#options.timeoutMs.idle,
         bodyTimeout: this.#options.timeoutMs.idle,
       });
+      // A body given up before its end complains to nobody; a reader hears of errors by its own means.
+      body.on('error', () => {});
       const header = (name: string): string => {
         const value = headers[name];
         return (Array.isArray(value) ? value[0] : value) ?? '';
