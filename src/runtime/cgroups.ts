@@ -1,5 +1,5 @@
 /** The engine's view of containers' cgroups: the kernel's files (`sys/cgroup.ts`), read by `core/container/cgroupStats.ts`. */
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
@@ -67,10 +67,12 @@ export class Cgroups implements CgroupPort {
     });
   }
 
-  /** As any process of the container sees them; one that ends meanwhile is followed by the next. */
+  /** As any process of the container sees them, the host's own left out; one that ends meanwhile is followed by the next. */
   async #networks(path: string): Promise<Record<string, NetworkCounters>> {
     for (const pid of (await cgroupPids(this.directories(path).procs)).slice(0, 8)) {
       try {
+        const [own, host] = await Promise.all([readlink(`${this.#proc}/${pid}/ns/net`), readlink(`${this.#proc}/self/ns/net`)]);
+        if (own === host) return {};
         return parseNetDev(await readFile(`${this.#proc}/${pid}/net/dev`, 'utf8'));
       } catch (error) {
         if (!['ENOENT', 'ESRCH', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
