@@ -12,7 +12,7 @@ after(() => rmSync(work, { recursive: true, force: true }));
 
 const logger = { debug() {}, info() {}, warn() {}, error() {} };
 const fresh = (): string => mkdtempSync(join(work, 'root-'));
-const open = (dataRoot: string): Promise<Volumes> => Volumes.open({ dataRoot, logger });
+const open = (dataRoot: string): Promise<Volumes> => Volumes.open({ root: join(dataRoot, 'volumes'), logger });
 const ask = (name: string, options: Record<string, string> = {}, labels: Record<string, string> = {}) => ({ name, driver: 'local', labels, options });
 
 test('a volume outlives the daemon, with its labels', async () => {

@@ -28,7 +28,8 @@ interface Volume {
 }
 
 export interface VolumesOptions {
-  readonly dataRoot: string;
+  /** `<data-root>/volumes`. */
+  readonly root: string;
   readonly logger: Logger;
   readonly clock?: Clock;
 }
@@ -45,7 +46,7 @@ export class Volumes implements VolumePort {
   readonly #creating = new Mutex();
 
   private constructor(options: VolumesOptions) {
-    this.#root = join(options.dataRoot, 'volumes');
+    this.#root = options.root;
     this.#logger = options.logger;
     this.#clock = options.clock ?? systemClock;
   }
@@ -53,8 +54,8 @@ export class Volumes implements VolumePort {
   /** Reads what there is. */
   static async open(options: VolumesOptions): Promise<Volumes> {
     const volumes = new Volumes(options);
-    await mkdir(volumes.#root, { recursive: true, mode: 0o701 });
-    const entries = await readdir(volumes.#root, { withFileTypes: true });
+    await mkdir(options.root, { recursive: true, mode: 0o701 });
+    const entries = await readdir(options.root, { withFileTypes: true });
     await mapLimit(entries.filter((entry) => entry.isDirectory()), AT_ONCE, ({ name }) => volumes.#load(name));
     return volumes;
   }
