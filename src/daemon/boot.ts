@@ -1,7 +1,7 @@
 /** From the command line to a serving daemon, and back down. */
 import { readFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
-import { errnoOf, invalid, messageOf } from '../base/errors.ts';
+import { errnoOf, invalid, messageOf, MooredError } from '../base/errors.ts';
 import { configure, notices, reload } from '../core/options/configure.ts';
 import type { ConfigSource } from '../core/options/configure.ts';
 import { parseCommandLine } from '../core/options/flags.ts';
@@ -52,7 +52,8 @@ export async function boot(args: readonly string[], hangUps: HangUps): Promise<v
   try {
     await run({ commandLine, config, logger, hangUps });
   } catch (error) {
-    logger.fatal(messageOf(error));
+    // Whatever is no error of ours is a bug, and its place is what helps.
+    logger.fatal(messageOf(error), error instanceof MooredError ? {} : { stack: error instanceof Error ? error.stack : undefined });
     process.exit(1);
   }
   process.exit(0);

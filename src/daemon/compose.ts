@@ -13,6 +13,7 @@ import { pingRoutes } from '../api/ping.ts';
 import { createRouter } from '../api/router.ts';
 import { apiHandler } from '../api/server.ts';
 import { systemRoutes } from '../api/system.ts';
+import { volumeRoutes } from '../api/volumes.ts';
 import { systemClock } from '../base/clock.ts';
 import { invalid, messageOf } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
@@ -87,9 +88,9 @@ export async function compose(config: Config, logger: Logger): Promise<Daemon> {
     store: await ContainerStore.open(dataRoot, execRoot),
     images,
     layers,
-    archive: new Archive(),
+    archive: new Archive(path.join(dataRoot, 'tmp')),
     network,
-    volumes: await Volumes.open({ dataRoot, clock: systemClock, logger }),
+    volumes: await Volumes.open({ root: path.join(dataRoot, 'volumes'), clock: systemClock, logger }),
     shims: createShims({ shim: shimPath() }),
     runtime: ociRuntime,
     logs: jsonFileLogs,
@@ -119,6 +120,7 @@ export async function compose(config: Config, logger: Logger): Promise<Daemon> {
     ...archiveRoutes(ctx),
     ...execRoutes(ctx),
     ...eventRoutes(ctx),
+    ...volumeRoutes(ctx),
     ...imageRoutes({ images, clock: systemClock, driver, uses: () => imageUses(ctx) }),
   ]);
   return {
