@@ -4,14 +4,14 @@ import path from 'node:path';
 import type { Readable } from 'node:stream';
 import type { ArchivePort, FsView, PathStat } from '../core/ports/layers.ts';
 import { decompress } from '../sys/decompress.ts';
-import { Threads } from './threads.ts';
+import { fileThreads } from './fileThreads.ts';
 import { drain, feed } from './transfer.ts';
 
 export class Archive implements ArchivePort {
   readonly #scratch: string;
   /** Short requests do not wait for clients that read or send slowly. */
-  readonly #quick = new Threads(2);
-  readonly #streams = new Threads(8);
+  readonly #quick = fileThreads(2);
+  readonly #streams = fileThreads(8);
 
   /** `scratch`: a directory of its own, made at first use, which stays empty but for two mount points. */
   constructor(scratch: string) {

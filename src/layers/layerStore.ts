@@ -15,7 +15,7 @@ import { KeyedMutex } from '../base/keyedMutex.ts';
 import { readRecord, syncDirectory, writeRecord } from '../store/record.ts';
 import { MNT_DETACH, syncfs, umount } from '../sys/mount.ts';
 import { run } from '../sys/spawn.ts';
-import { Threads } from './threads.ts';
+import { fileThreads } from './fileThreads.ts';
 import { drain, feed } from './transfer.ts';
 
 export interface LayerRecord {
@@ -39,8 +39,8 @@ export class LayerStore {
   readonly root: string;
   readonly logger: Logger;
   /** Jobs that take as long as their input lasts, and those that wait for a reader, do not stand in each other's way. */
-  readonly extracting = new Threads(2);
-  readonly reading = new Threads(8);
+  readonly extracting = fileThreads(2);
+  readonly reading = fileThreads(8);
   readonly #layers = new Map<string, LayerRecord>();
   readonly #mutex = new KeyedMutex();
   /** Parents of layers that are being made. */

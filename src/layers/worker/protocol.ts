@@ -1,6 +1,4 @@
 /** What the main thread asks of a worker thread, and what it gets back. All paths are absolute. */
-import { errnoOf, messageOf, MooredError } from '../../base/errors.ts';
-import type { ErrorKind } from '../../base/errors.ts';
 import type { Change, FsView, PathStat } from '../../core/ports/layers.ts';
 
 export interface Jobs {
@@ -34,31 +32,4 @@ export interface Jobs {
   fillVolume: { input: { scratch: string; from: string; to: string }; output: boolean };
   /** Sum of the sizes of the files below `root`, hard links once. */
   usage: { input: { root: string }; output: number };
-}
-
-export type JobName = keyof Jobs;
-export type Job = { [K in JobName]: { name: K; input: Jobs[K]['input'] } }[JobName];
-
-export type Reply = { ok: true; value: unknown } | { ok: false; error: PlainError };
-
-/** An error that can be sent between threads. */
-export interface PlainError {
-  kind: ErrorKind | undefined;
-  code: string | undefined;
-  name: string;
-  message: string;
-}
-
-export const flatten = (error: unknown): PlainError => ({
-  kind: error instanceof MooredError ? error.kind : undefined,
-  code: errnoOf(error),
-  name: error instanceof Error ? error.name : 'Error',
-  message: messageOf(error),
-});
-
-export function revive(plain: PlainError): Error {
-  if (plain.kind !== undefined) return new MooredError(plain.kind, plain.message);
-  const error = new Error(plain.message);
-  error.name = plain.name;
-  return plain.code === undefined ? error : Object.assign(error, { code: plain.code });
 }

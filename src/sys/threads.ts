@@ -1,11 +1,55 @@
 /**
- * Worker threads for file work that blocks or has to be confined. A bounded number; further jobs wait in line. A thread
+ * Worker threads for work that blocks or has to be confined. A bounded number; further jobs wait in line. A thread
  * without work ends after a while, so that an idle daemon does not keep its memory.
  */
-import { Worker } from 'node:worker_threads';
-import { internal } from '../base/errors.ts';
-import { revive } from './worker/protocol.ts';
-import type { JobName, Jobs, Reply } from './worker/protocol.ts';
+import { parentPort, Worker } from 'node:worker_threads';
+import { errnoOf, internal, messageOf, MooredError } from '../base/errors.ts';
+import type { ErrorKind } from '../base/errors.ts';
+
+/** The jobs that a kind of thread does: what each takes and gives. Both are copied between the threads. */
+export type JobTable<J> = { [K in keyof J]: { input: unknown; output: unknown } };
+
+export type JobHandlers<J extends JobTable<J>> = {
+  [K in keyof J]: (input: J[K]['input']) => J[K]['output'];
+};
+
+/** Answers jobs in a worker thread, one at a time; `afterEach` runs whatever became of the job. */
+export function serveJobs<J extends JobTable<J>>(handlers: JobHandlers<J>, afterEach: () => void): void {
+  const handle = <K extends keyof J>({ name, input }: { name: K; input: J[K]['input'] }): Reply => {
+    try {
+      return { ok: true, value: handlers[name](input) };
+    } catch (error) {
+      return { ok: false, error: flatten(error) };
+    } finally {
+      afterEach();
+    }
+  };
+  parentPort?.on('message', (job: { name: keyof J; input: J[keyof J]['input'] }) => parentPort?.postMessage(handle(job)));
+}
+
+type Reply = { ok: true; value: unknown } | { ok: false; error: PlainError };
+
+/** An error that can be sent between threads. */
+interface PlainError {
+  kind: ErrorKind | undefined;
+  code: string | undefined;
+  name: string;
+  message: string;
+}
+
+const flatten = (error: unknown): PlainError => ({
+  kind: error instanceof MooredError ? error.kind : undefined,
+  code: errnoOf(error),
+  name: error instanceof Error ? error.name : 'Error',
+  message: messageOf(error),
+});
+
+function revive(plain: PlainError): Error {
+  if (plain.kind !== undefined) return new MooredError(plain.kind, plain.message);
+  const error = new Error(plain.message);
+  error.name = plain.name;
+  return plain.code === undefined ? error : Object.assign(error, { code: plain.code });
+}
 
 const IDLE_MS = 10_000;
 
@@ -14,26 +58,28 @@ interface Thread {
   idle: NodeJS.Timeout | undefined;
 }
 
-export class Threads {
+export class Threads<J extends JobTable<J>> {
+  readonly #entry: URL;
   readonly #limit: number;
   readonly #idleMs: number;
   readonly #all = new Set<Thread>();
   readonly #free: Thread[] = [];
   readonly #waiting: ((thread: Thread) => void)[] = [];
 
-  constructor(limit: number, idleMs = IDLE_MS) {
+  /** `entry` is the thread's module, which calls `serveJobs`. */
+  constructor(entry: URL, limit: number, idleMs = IDLE_MS) {
+    this.#entry = entry;
     this.#limit = limit;
     this.#idleMs = idleMs;
   }
 
   /** Runs one job; rejects with its error, or if the thread dies. */
-  async run<K extends JobName>(name: K, input: Jobs[K]['input']): Promise<Jobs[K]['output']> {
+  async run<K extends keyof J>(name: K, input: J[K]['input']): Promise<J[K]['output']> {
     const thread = await this.#acquire();
     try {
       const reply = await request(thread.worker, { name, input });
       if (!reply.ok) throw revive(reply.error);
-      // The protocol says what a job answers.
-      return reply.value as Jobs[K]['output'];
+      return reply.value;
     } finally {
       this.#release(thread);
     }
@@ -56,7 +102,7 @@ export class Threads {
   }
 
   #start(): Thread {
-    const worker = new Worker(new URL('./worker/main.ts', import.meta.url), { stdin: false, name: 'files' });
+    const worker = new Worker(this.#entry, { stdin: false, name: 'files' });
     const thread: Thread = { worker, idle: undefined };
     this.#all.add(thread);
     worker.once('exit', () => this.#gone(thread));
@@ -93,7 +139,7 @@ export class Threads {
   }
 }
 
-function request(worker: Worker, job: { name: JobName; input: unknown }): Promise<Reply> {
+function request(worker: Worker, job: { name: PropertyKey; input: unknown }): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const settle = (act: () => void): void => {
       worker.off('message', onMessage);
