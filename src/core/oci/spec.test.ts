@@ -8,7 +8,7 @@ import { stringify } from '../../base/json.ts';
 import { newId } from '../../base/ids.ts';
 import { allDevices, deviceNumbers, devicesAt } from '../../sys/devices.ts';
 import { readHostFacts } from '../../sys/hostFacts.ts';
-import { testConfig, testHostConfig } from './testConfigs.ts';
+import { testConfig, testHostConfig } from './configs.fixture.ts';
 import { execProcess } from './process.ts';
 import { ociSpec } from './spec.ts';
 import type { SpecInput } from './spec.ts';

@@ -80,7 +80,7 @@ function parsePasswd(text: string): PasswdEntry[] {
 function parseGroups(text: string): GroupEntry[] {
   return lines(text).flatMap((line): GroupEntry[] => {
     const [name = '', , gid = '', members = ''] = line.split(':');
-    return name === '' ? [] : [{ name, gid: numeric(gid) ?? 0, members: members.split(',').map((member) => member.trim()) }];
+    return name === '' ? [] : [{ name, gid: numeric(gid) ?? 0, members: members.split(',').map((member) => member.trim()).filter((member) => member !== '') }];
   });
 }
 
