@@ -128,7 +128,7 @@ test('an archive that is none, and a client that goes away', { timeout: 120_000 
   for await (const { filename } of unpacking) if (filename?.startsWith('archive-') === true) break;
   const cleaned = watch(temporary, { signal: AbortSignal.timeout(10_000) });
   request.destroy();
-  for await (const _change of cleaned) if ((await readdir(temporary)).length === 0) break;
+  for await (const { eventType } of cleaned) if (eventType === 'rename' && (await readdir(temporary)).length === 0) break;
 });
 
 test('pull and push with a login', { timeout: 120_000 }, async () => {

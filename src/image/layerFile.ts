@@ -19,6 +19,8 @@ export class LayerFile implements AsyncDisposable {
 
   /** Reads the stream to its end into a new file of the folder. On an error nothing stays. */
   static async write(stream: Readable, folder: string, signal?: AbortSignal): Promise<LayerFile> {
+    // An error before the file is open must not go unheard.
+    stream.on('error', () => {});
     const path = join(folder, `layer-${randomUUID()}`);
     const hash = createHash('sha256');
     let size = 0;

@@ -45,6 +45,8 @@ export function metered(stream: Readable, options: Meter): Readable {
       done();
     },
   });
+  // What nobody hears yet is kept for the reader.
+  counter.on('error', () => {});
   stream.on('error', (error) => counter.destroy(error));
   counter.once('close', () => stream.destroy());
   return stream.pipe(counter);

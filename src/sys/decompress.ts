@@ -24,6 +24,8 @@ export function detectCompression(head: Uint8Array): Compression {
  * Waits for the first bytes.
  */
 export async function decompress(input: Readable): Promise<Readable> {
+  // An error that comes while nobody reads stays in the stream for whoever reads next; unheard it would end the process.
+  input.on('error', () => {});
   const head = await peek(input, LONGEST);
   if (head.length < LONGEST) return Readable.from([head], { objectMode: false });
   switch (detectCompression(head)) {
@@ -36,7 +38,8 @@ export async function decompress(input: Readable): Promise<Readable> {
 }
 
 function through(input: Readable, decoder: Duplex): Readable {
-  // Errors reach the reader: pipeline destroys the decoder with them.
+  // pipeline destroys the decoder with the input's errors; one that nobody hears yet is kept for the reader.
+  decoder.on('error', () => {});
   pipeline(input, decoder, () => {});
   return decoder;
 }

@@ -14,6 +14,8 @@ export function filterThrough(argv: readonly [string, ...string[]], input: Reada
   const [command, ...args] = argv;
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], detached: true });
   const output = new PassThrough();
+  // What nobody hears yet is kept for the reader.
+  output.on('error', () => {});
   let complaint = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     complaint = (complaint + text).slice(0, MAX_STDERR);

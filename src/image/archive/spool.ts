@@ -38,6 +38,8 @@ export class Spool implements AsyncDisposable {
    * `unavailable` if there is no room; then nothing stays.
    */
   static async read(archive: Readable, parent: string, signal: AbortSignal): Promise<Spool> {
+    // An error before anything is read must not go unheard.
+    archive.on('error', () => {});
     const spool = new Spool(await mkdtemp(join(parent, 'archive-')));
     const stop = (): void => void archive.destroy(signal.reason instanceof Error ? signal.reason : new Error('aborted'));
     signal.addEventListener('abort', stop, { once: true });
