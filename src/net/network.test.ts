@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { SandboxUp } from '../core/ports/network.ts';
+import { ensureSysctl } from '../sys/sysctl.ts';
 import { HOST, PEER, TestHost, publish } from './network.fixture.ts';
 import type { Network } from './network.ts';
 
@@ -11,6 +12,8 @@ let webId: string;
 
 before(async () => {
   host = new TestHost();
+  // As on hosts without br_netfilter; the other tests have it as the kernel does.
+  ensureSysctl('net.bridge.bridge-nf-call-iptables', '0');
   network = host.daemon();
   await network.restore([]);
   const request = host.request('web', network.resolve('bridge').id, { portBindings: publish(80, 8080) });

@@ -325,7 +325,7 @@ export class Network implements NetworkPort {
       const network = this.resolve(endpoint.networkId);
       const { icc, mtu } = bridgeOptions(network.options);
       const sysctls = (endpoint.request.driverOpts['com.docker.network.endpoint.sysctls'] ?? '').split(',').filter((each) => each !== '');
-      return { endpoint, bridge: network.bridge, mtu: mtu === 0 ? 1500 : mtu, isolated: !icc, sysctls };
+      return { endpoint, bridge: network.bridge, mtu: mtu === 0 ? 1500 : mtu, isolated: !icc && canIsolate(), sysctls };
     });
   }
 
@@ -432,7 +432,7 @@ export class Network implements NetworkPort {
     return [...this.#sandboxes.values()].flatMap(({ endpoints }) => endpoints).flatMap((endpoint) => {
       const network = this.#networks.get(endpoint.networkId);
       if (network === undefined || endpoint.hostLink === '') return endpoint.hostLink === '' ? [] : [{ name: endpoint.hostLink, bridge: '', isolated: false }];
-      return [{ name: endpoint.hostLink, bridge: network.bridge, isolated: !bridgeOptions(network.options).icc }];
+      return [{ name: endpoint.hostLink, bridge: network.bridge, isolated: !bridgeOptions(network.options).icc && canIsolate() }];
     });
   }
 
@@ -453,6 +453,8 @@ export class Network implements NetworkPort {
     const name = network.bridge.replaceAll('.', '/');
     if (this.#deps.config.iptables) ensureSysctl(`net.ipv4.conf.${name}.route_localnet`, '1');
     ensureSysctl(`net.ipv6.conf.${name}.accept_ra`, '0');
+    // While its link-local address is tentative, a router solicits nobody: a container's first second would be lost.
+    ensureSysctl(`net.ipv6.conf.${name}.accept_dad`, '0');
     if (network.enableIpv6) ensureSysctl(`net.ipv6.conf.${name}.disable_ipv6`, '0');
   }
 
@@ -461,6 +463,13 @@ export class Network implements NetworkPort {
     await settleAll([this.settled(), this.#filter(), deleteLink(network.bridge)]);
   }
 }
+
+/**
+ * Containers that must not reach each other sit on isolated bridge ports. Where the packet filter sees bridged packets
+ * too (br_netfilter) it drops them itself, and translates to published ports within the bridge, which isolation would
+ * forbid.
+ */
+const canIsolate = (): boolean => readSysctl('net.bridge.bridge-nf-call-iptables') !== '1';
 
 /** What the host has routes to, except through one link; default routes count for nothing. */
 function routedPrefixes(except = ''): Cidr[] {

@@ -131,6 +131,7 @@ export function firewallNetwork(network: NetworkRecord, filters: { v4: boolean; 
   return {
     bridge: network.bridge,
     internal: network.internal,
+    icc: options.icc,
     subnets4: filters.v4 ? subnets(4) : [],
     subnets6: filters.v6 ? subnets(6) : [],
     masquerade4: options.masquerade,

@@ -9,6 +9,7 @@ const address4 = fc.integer({ min: 1, max: 0xffffff }).map((n) => `10.${n >> 16}
 const network: fc.Arbitrary<FirewallNetwork> = fc.record({
   bridge: fc.integer({ min: 0, max: 9 }).map((n) => `br-${n}`),
   internal: fc.boolean(),
+  icc: fc.boolean(),
   subnets4: fc.constantFrom([], ['172.18.0.0/16']),
   subnets6: fc.constantFrom([], ['fd00:1::/64']),
   masquerade4: fc.boolean(),

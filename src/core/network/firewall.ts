@@ -15,6 +15,8 @@ export const TABLE = 'moored';
 export interface FirewallNetwork {
   readonly bridge: string;
   readonly internal: boolean;
+  /** Its containers reach each other. */
+  readonly icc: boolean;
   readonly subnets4: readonly string[];
   readonly subnets6: readonly string[];
   readonly masquerade4: boolean;
@@ -104,9 +106,9 @@ export function desiredRuleset(request: FirewallRequest): Ruleset {
   const add = (name: string, element: Element): void => {
     sets[name]?.set(elementId(element), element);
   };
-  for (const { bridge, internal } of networks) {
+  for (const { bridge, internal, icc } of networks) {
     add('bridges', { key: [bridge] });
-    add('same', { key: [bridge, bridge] });
+    if (icc) add('same', { key: [bridge, bridge] });
     if (internal) add('internal', { key: [bridge] });
   }
   for (const port of request.ports) {
