@@ -5,10 +5,12 @@ const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 /** A folder's name. */
 const MAX_LENGTH = 255;
 
+export const isVolumeName = (name: string): boolean => name.length > 1 && name.length <= MAX_LENGTH && NAME.test(name);
+
 /** The folder is named like the volume: nothing may lead out of it. */
 export function checkVolumeName(name: string): void {
   if (name.length === 1) throw invalid(`create ${name}: volume name is too short, names should be at least two alphanumeric characters`);
-  if (!NAME.test(name) || name.length > MAX_LENGTH) {
+  if (!isVolumeName(name)) {
     throw invalid(`create ${name}: "${name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`);
   }
 }

@@ -71,6 +71,14 @@ test('removal: not while somebody uses it, then wholly', async () => {
   await assert.rejects(volumes.remove('gone'), { kind: 'not-found' });
 });
 
+test('a removal and a mount at once: one of them, never half', async () => {
+  const volumes = await open(fresh());
+  await volumes.create(ask('race'));
+  const [removed, mounted] = await Promise.allSettled([volumes.remove('race'), Promise.resolve().then(() => volumes.mount('race', 'c'))]);
+  assert.equal(removed.status, 'fulfilled');
+  assert.equal(mounted.status === 'rejected' && (mounted.reason as Error).message, 'get race: no such volume');
+});
+
 test('options: mounted once for all users, kept over a restart, unmounted with the last', async () => {
   const root = fresh();
   const volumes = await open(root);
@@ -114,6 +122,7 @@ test('a bind of a read-only folder, and what cannot be mounted', async () => {
 test('what a crash left, what somebody brought, what cannot be read', async () => {
   const root = fresh();
   mkdirSync(join(root, 'volumes/half/_data'), { recursive: true });
+  mkdirSync(join(root, 'volumes/lost+found'));
   mkdirSync(join(root, 'volumes/brought/_data'), { recursive: true });
   writeFileSync(join(root, 'volumes/brought/_data/f'), '');
   for (const name of ['torn', 'newer']) mkdirSync(join(root, 'volumes', name, '_data'), { recursive: true });
@@ -123,6 +132,7 @@ test('what a crash left, what somebody brought, what cannot be read', async () =
   const volumes = await open(root);
   assert.deepEqual(volumes.list().map(({ name }) => name), ['brought', 'newer', 'torn']);
   assert.ok(!existsSync(join(root, 'volumes/half')));
+  assert.ok(existsSync(join(root, 'volumes/lost+found')));
   await assert.rejects(volumes.mount('torn', 'c'), { message: /volume torn cannot be used: its record is damaged/ });
   await assert.rejects(volumes.remove('newer'), { message: /newer release/ });
   assert.ok(existsSync(join(root, 'volumes/torn/_data/precious')));

@@ -15,7 +15,7 @@ import type { VolumePort, VolumeRecord } from '../core/ports/volumes.ts';
 import { makeDirectory, readRecord, syncDirectory, writeRecord } from '../store/record.ts';
 import { diskUsage } from './diskUsage.ts';
 import { hasMount, isMounted, mountVolume, unmountVolume } from './localMount.ts';
-import { checkVolumeDriver, checkVolumeName, checkVolumeOptions } from './name.ts';
+import { checkVolumeDriver, checkVolumeName, checkVolumeOptions, isVolumeName } from './name.ts';
 import { VOLUME_SCHEMA, parseVolumeRecord } from './record.ts';
 
 interface Volume {
@@ -102,8 +102,9 @@ export class Volumes implements VolumePort {
     try {
       await volume.lock.run(() => this.#removeFiles(volume));
       this.#volumes.delete(name);
-    } finally {
+    } catch (error) {
       volume.removing = false;
+      throw error;
     }
   }
 
@@ -190,6 +191,8 @@ export class Volumes implements VolumePort {
   }
 
   async #load(name: string): Promise<void> {
+    // `lost+found`, and what else is nobody's volume.
+    if (!isVolumeName(name)) return;
     const read = await readRecord<VolumeRecord>(this.#recordPath(name), { schema: VOLUME_SCHEMA, parse: parseVolumeRecord });
     // The folder decides: a data root may have been moved, and a record copied.
     const mountpoint = join(this.#root, name, DATA);
