@@ -23,6 +23,8 @@ export type Failpoint = (name: string) => Promise<void> | undefined;
 
 const TERM = /^(?:(\d+)\*)?(off|error|crash|delay)(?:\(([^()]*)\))?$/;
 
+const ACTIONS: Readonly<Record<string, Term['action']>> = { off: 'off', error: 'error', crash: 'crash', delay: 'delay' };
+
 /** A failpoint function for the value of `MOORED_FAILPOINTS`; throws on a text that is not of the grammar. */
 export function makeFailpoint(text: string | undefined, crash: () => void = killSelf): Failpoint {
   if (text === undefined || text === '') return () => undefined;
@@ -57,8 +59,6 @@ function parseTerm(text: string, entry: string): Term {
   if (action === 'delay' && !/^\d+$/.test(argument)) throw new Error(`invalid failpoint: ${entry}: delay needs milliseconds`);
   return { remaining, action: ACTIONS[action] ?? 'off', argument };
 }
-
-const ACTIONS: Readonly<Record<string, Term['action']>> = { off: 'off', error: 'error', crash: 'crash', delay: 'delay' };
 
 async function act(term: Term, name: string, crash: () => void): Promise<void> {
   switch (term.action) {

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import type { ArchivePort, FsView, PathStat } from '../core/ports/layers.ts';
 import { decompress } from '../sys/decompress.ts';
 import { fileThreads } from './fileThreads.ts';
-import { drain, feed } from './transfer.ts';
+import { drain, feed, keepErrors } from './transfer.ts';
 
 export class Archive implements ArchivePort {
   readonly #scratch: string;
@@ -13,9 +13,9 @@ export class Archive implements ArchivePort {
   readonly #quick = fileThreads(2);
   readonly #streams = fileThreads(8);
 
-  /** `scratch`: a directory of its own, made at first use, which stays empty but for two mount points. */
+  /** `scratch`: where a directory may be made that stays empty but for two mount points. */
   constructor(scratch: string) {
-    this.#scratch = scratch;
+    this.#scratch = path.join(scratch, 'copy');
   }
 
   async close(): Promise<void> {
@@ -33,7 +33,8 @@ export class Archive implements ArchivePort {
 
   async write(view: FsView, file: string, tar: Readable, options: { noOverwriteDirNonDir: boolean; copyUidGid?: { uid: number; gid: number } }): Promise<void> {
     const { noOverwriteDirNonDir, copyUidGid: owner } = options;
-    const source = await decompress(tar);
+    keepErrors(tar);
+    const source = keepErrors(await decompress(tar));
     await feed(source, (ring) => this.#streams.run('writePath', { view, path: file, source: ring, noOverwriteDirNonDir, owner }));
   }
 

@@ -16,7 +16,7 @@ import { readRecord, syncDirectory, writeRecord } from '../store/record.ts';
 import { MNT_DETACH, syncfs, umount } from '../sys/mount.ts';
 import { run } from '../sys/spawn.ts';
 import { fileThreads } from './fileThreads.ts';
-import { drain, feed } from './transfer.ts';
+import { drain, feed, keepErrors } from './transfer.ts';
 
 export interface LayerRecord {
   schema: 1;
@@ -33,15 +33,19 @@ export interface LayerRecord {
 /** As in LayerPort.apply. */
 export type ApplyOptions = { chainId: string; diffId: string; parent: string | null; signal?: AbortSignal };
 
+const HEX = /^[0-9a-f]{64}$/;
 const CHAIN_ID = /^sha256:([0-9a-f]{64})$/;
 
 export class LayerStore {
   readonly root: string;
   readonly logger: Logger;
-  /** Jobs that take as long as their input lasts, and those that wait for a reader, do not stand in each other's way. */
+  // Jobs that last as long as their input does, jobs that wait for a reader, and all others do not stand in each other's way.
   readonly extracting = fileThreads(2);
-  readonly reading = fileThreads(8);
+  readonly streaming = fileThreads(8);
+  readonly quick = fileThreads(2);
   readonly #layers = new Map<string, LayerRecord>();
+  /** Whether there are layers of which nothing is known. */
+  damaged = false;
   readonly #mutex = new KeyedMutex();
   /** Parents of layers that are being made. */
   readonly #awaited: string[] = [];
@@ -60,12 +64,12 @@ export class LayerStore {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.extracting.close(), this.reading.close()]);
+    await Promise.all([this.extracting.close(), this.streaming.close(), this.quick.close()]);
   }
 
   async #recover(): Promise<void> {
     for (const name of await readdir(this.#path('tmp'))) await this.#clean(this.#path('tmp', name));
-    for (const hex of await readdir(this.#path('ro'))) await this.#load(hex);
+    for (const name of await readdir(this.#path('ro'))) if (HEX.test(name)) await this.#load(name);
     const links = new Map([...this.#layers.values()].map((layer) => [layer.link, layer.chainId]));
     for (const name of await readdir(this.#path('l'))) if (!links.delete(name)) await this.#clean(this.#path('l', name));
     for (const [link, chainId] of links) await symlink(path.join('..', 'ro', hexOf(chainId), 'diff'), this.#path('l', link));
@@ -88,8 +92,11 @@ export class LayerStore {
   async #load(hex: string): Promise<void> {
     const record = await readRecord<LayerRecord>(this.#path('ro', hex, 'layer.json'), { schema: 1, parse: parseLayer });
     if (record.kind === 'ok' && hexOf(record.value.chainId) === hex) this.#layers.set(record.value.chainId, record.value);
-    // Containers may be using it; it is left as it is.
-    else this.logger.warn('a layer has no readable record', { layer: hex, reason: record.kind });
+    else {
+      // Containers may be using it; it is left as it is.
+      this.damaged = true;
+      this.logger.warn('a layer has no readable record', { layer: hex, reason: record.kind });
+    }
   }
 
   #path(...parts: string[]): string {
@@ -130,6 +137,7 @@ export class LayerStore {
   }
 
   async apply(tar: Readable, options: ApplyOptions): Promise<{ size: number }> {
+    keepErrors(tar);
     return this.#mutex.run(options.chainId, async () => {
       const there = this.#layers.get(options.chainId);
       if (there !== undefined) {
@@ -181,9 +189,20 @@ export class LayerStore {
     await symlink(path.join('..', 'ro', hexOf(record.chainId), 'diff'), this.#path('l', record.link));
     await this.sync();
     await failpoint('layers.publish');
-    await rename(staging, this.layerPath(record.chainId));
+    await this.#replace(staging, this.layerPath(record.chainId));
     await syncDirectory(this.#path('ro'));
     this.#layers.set(record.chainId, record);
+  }
+
+  /** A layer of that name without a readable record is put aside: roots that are mounted over it keep it so. */
+  async #replace(staging: string, place: string): Promise<void> {
+    try {
+      await rename(staging, place);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOTEMPTY' && errnoOf(error) !== 'EEXIST') throw error;
+      await rename(place, `${place}.damaged-${randomBytes(4).toString('hex')}`);
+      await rename(staging, place);
+    }
   }
 
   /** Writes back everything below the root: once a layer, instead of once a file. */
@@ -234,7 +253,7 @@ export class LayerStore {
     const layer = this.get(chainId);
     if (!layer.whole) throw internal(`layer ${chainId} has a path more than once and cannot be written out again`);
     const input = { root: this.diffPath(chainId), split: this.layerPath(chainId, 'split') };
-    return drain((sink) => this.reading.run('assembleLayer', { ...input, sink }));
+    return drain((sink) => this.streaming.run('assembleLayer', { ...input, sink }));
   }
 }
 

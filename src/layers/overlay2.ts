@@ -2,12 +2,12 @@
  * Storage driver overlay2: image layers are the lower directories of an overlay mount, the container's own is the upper.
  * A mounted root is the kernel's: it outlives the daemon, and the next one finds it mounted and leaves it alone.
  */
-import { constants, existsSync } from 'node:fs';
-import { open, rename, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, rename, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errnoOf, internal, invalid } from '../base/errors.ts';
+import { errnoOf, internal, invalid, messageOf, unavailable } from '../base/errors.ts';
 import { KeyedMutex } from '../base/keyedMutex.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Change, LayerPort, RwLayer } from '../core/ports/layers.ts';
@@ -44,10 +44,35 @@ export class Overlay2 implements LayerPort {
     this.#rw = rw;
   }
 
-  /** Opens `<data root>/layers/overlay2`. Mounted roots stay mounted. */
+  /**
+   * Opens `<data root>/layers/overlay2`; mounted roots stay mounted. Throws if the filesystem there cannot carry an
+   * overlay.
+   */
   static async open(root: string, logger: Logger): Promise<Overlay2> {
     const layers = await LayerStore.open(root, logger);
-    return new Overlay2(layers, await RwStore.open(layers));
+    const driver = new Overlay2(layers, await RwStore.open(layers));
+    await driver.#probe();
+    await driver.#cleanInit();
+    return driver;
+  }
+
+  async #probe(): Promise<void> {
+    const staging = await this.#layers.staging('probe');
+    try {
+      await this.#withMount(staging, null, () => Promise.resolve());
+    } catch (error) {
+      throw unavailable(`error initializing graphdriver: driver not supported: overlay2: ${messageOf(error)}`, error);
+    } finally {
+      await this.#layers.discard(staging);
+    }
+  }
+
+  async #cleanInit(): Promise<void> {
+    // A layer that cannot be read may have containers that run, with their init layer below them.
+    if (this.#layers.damaged) return;
+    const known = new Set(['empty', ...this.#layers.list().map((id) => this.#layers.get(id).link)]);
+    const folder = path.join(this.#layers.root, 'init');
+    for (const name of await readdir(folder)) if (!known.has(name)) await this.#layers.discard(path.join(folder, name));
   }
 
   close(): Promise<void> {
@@ -122,19 +147,19 @@ export class Overlay2 implements LayerPort {
 
   async sizeRw(id: string): Promise<number> {
     this.#rw.get(id);
-    return this.#layers.reading.run('usage', { root: this.#rw.path(id, 'diff') });
+    return this.#layers.quick.run('usage', { root: this.#rw.path(id, 'diff') });
   }
 
   async changes(id: string): Promise<Change[]> {
     const { parent } = this.#rw.get(id);
     const lower = [this.#initOf(parent), ...this.#lowerOf(parent)];
-    return this.#layers.reading.run('changes', { root: this.#layers.root, own: path.join('rw', id, 'diff'), lower, whole: false });
+    return this.#layers.quick.run('changes', { root: this.#layers.root, own: path.join('rw', id, 'diff'), lower, whole: false });
   }
 
   async diffTar(id: string): Promise<Readable> {
     this.#rw.get(id);
     const root = this.#rw.path(id, 'diff');
-    return drain((sink) => this.#layers.reading.run('packUpper', { root, sink }));
+    return drain((sink) => this.#layers.streaming.run('packUpper', { root, sink }));
   }
 
   async status(): Promise<[string, string][]> {
@@ -172,16 +197,8 @@ export class Overlay2 implements LayerPort {
 
   async #makeInit(parent: string | null, init: string): Promise<void> {
     const staging = await this.#layers.staging('init');
-    const target = path.join(staging, 'merged');
     try {
-      await makeFolders(staging, { diff: 0o755, work: 0o700, merged: 0o700 });
-      const own = path.relative(this.#layers.root, staging);
-      await this.#mount({ lower: this.#lowerOf(parent), upper: path.join(own, 'diff'), work: path.join(own, 'work'), target });
-      try {
-        await this.#layers.reading.run('makeMountPoints', { root: target });
-      } finally {
-        await this.#unmount(target);
-      }
+      await this.#withMount(staging, parent, (root) => this.#layers.quick.run('makeMountPoints', { root }));
       // Not synced: what a power loss takes of it, the runtime makes again.
       await rename(path.join(staging, 'diff'), init);
     } finally {
@@ -189,19 +206,29 @@ export class Overlay2 implements LayerPort {
     }
   }
 
-  async #mount(overlay: Overlay): Promise<void> {
-    const root = await open(this.#layers.root, constants.O_RDONLY | constants.O_DIRECTORY);
+  /** Lays `staging/diff` over a layer for as long as `work` takes. */
+  async #withMount(staging: string, parent: string | null, work: (root: string) => Promise<unknown>): Promise<void> {
+    const target = path.join(staging, 'merged');
+    await makeFolders(staging, { diff: 0o755, work: 0o700, merged: 0o700 });
+    const own = path.relative(this.#layers.root, staging);
+    await this.#mount({ lower: this.#lowerOf(parent), upper: path.join(own, 'diff'), work: path.join(own, 'work'), target });
     try {
-      const plain = overlayOptions(this.#layers.root, overlay);
-      // Through the descriptor every name is short, and no character of the root's path needs escaping.
-      const fits = Buffer.byteLength(plain) <= OPTIONS_LIMIT && !/[\\:,"'\s]/.test(this.#layers.root);
-      const data = fits ? plain : overlayOptions(`/proc/self/fd/${root.fd}`, overlay);
-      if (Buffer.byteLength(data) > OPTIONS_LIMIT) throw invalid('max depth exceeded');
-      await mount({ source: 'overlay', target: overlay.target, type: 'overlay', data });
-    } catch (error) {
-      throw errnoOf(error) === undefined ? error : internal(`error creating overlay mount to ${overlay.target}: ${String(errnoOf(error))}`, error);
+      await work(target);
     } finally {
-      await root.close();
+      await this.#unmount(target);
+    }
+  }
+
+  async #mount(overlay: Overlay): Promise<void> {
+    const { root } = this.#layers;
+    const { target } = overlay;
+    const options = overlayOptions(`${root}/`, overlay);
+    try {
+      if (Buffer.byteLength(options) <= OPTIONS_LIMIT && !/[\\:,"'\s]/.test(root)) await mount({ source: 'overlay', target, type: 'overlay', data: options });
+      // Relative names are short, and nothing of the root's path needs escaping; a thread has a working directory for it.
+      else await this.#layers.quick.run('mountOverlay', { root, target, options: overlayOptions('', overlay) });
+    } catch (error) {
+      throw internal(`error creating overlay mount to ${target}: ${errnoOf(error) ?? messageOf(error)}`, error);
     }
   }
 
@@ -224,8 +251,8 @@ export class Overlay2 implements LayerPort {
 const initName = (link: string): string => path.join('init', link);
 
 function overlayOptions(prefix: string, { lower, upper, work }: Overlay): string {
-  const lowers = lower.map((name) => `${prefix}/${name}`).join(':');
-  return [`lowerdir=${lowers}`, `upperdir=${prefix}/${upper}`, `workdir=${prefix}/${work}`, ...featuresOff()].join(',');
+  const lowers = lower.map((name) => prefix + name).join(':');
+  return [`lowerdir=${lowers}`, `upperdir=${prefix}${upper}`, `workdir=${prefix}${work}`, ...featuresOff()].join(',');
 }
 
 /** Features that a kernel may have on by default and that would make an upper directory unfit as a layer. */

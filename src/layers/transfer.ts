@@ -4,6 +4,11 @@ import { Ring, RingClosed } from './ring.ts';
 
 const PIECE = 256 * 1024;
 
+/** A stream that fails before anybody reads it keeps its error for its reader, instead of ending the daemon with it. */
+export function keepErrors(stream: Readable): Readable {
+  return stream.on('error', () => {});
+}
+
 /**
  * Feeds a stream to a job. Rejects with the stream's error, the signal's reason or the job's error; the stream is
  * destroyed then. The job sees either all bytes or a failure.

@@ -96,17 +96,17 @@ export class Vfs implements LayerPort {
 
   async sizeRw(id: string): Promise<number> {
     this.#rw.get(id);
-    return this.#layers.reading.run('usage', { root: this.#rw.path(id, 'root') });
+    return this.#layers.quick.run('usage', { root: this.#rw.path(id, 'root') });
   }
 
   async changes(id: string): Promise<Change[]> {
-    return this.#layers.reading.run('changes', this.#comparison(id));
+    return this.#layers.quick.run('changes', this.#comparison(id));
   }
 
   async diffTar(id: string): Promise<Readable> {
     const compare = this.#comparison(id);
     const tree = this.#rw.path(id, 'root');
-    return drain((sink) => this.#layers.reading.run('packChanges', { tree, compare, sink }));
+    return drain((sink) => this.#layers.streaming.run('packChanges', { tree, compare, sink }));
   }
 
   async status(): Promise<[string, string][]> {

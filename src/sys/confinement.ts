@@ -81,6 +81,12 @@ function cloneSource(source: string): number {
   }
 }
 
+/** Makes `directory` the thread's working directory, without confining it; `leave` undoes it. */
+export function workIn(directory: string): void {
+  if (origin === undefined) throw new Error('the thread shares its working directory with the process');
+  check('chdir', chdir()(cPath(directory)));
+}
+
 /** Back to the process's root and mount namespace. */
 export function leave(): void {
   if (origin === undefined) return;

@@ -102,7 +102,7 @@ export class Threads<J extends JobTable<J>> {
   }
 
   #start(): Thread {
-    const worker = new Worker(this.#entry, { stdin: false, name: 'files' });
+    const worker = new Worker(this.#entry, { execArgv: [] });
     const thread: Thread = { worker, idle: undefined };
     this.#all.add(thread);
     worker.once('exit', () => this.#gone(thread));

@@ -6,6 +6,7 @@ import { changes } from './compare.ts';
 import { fillVolume, findDirectory, packRoot, readPath, statPath, writePath } from './container.ts';
 import { copyTree } from './copyTree.ts';
 import { extractLayer } from './extractLayer.ts';
+import { mountOverlay } from './mountOverlay.ts';
 import { makeMountPoints } from './mountPoints.ts';
 import { packChanges } from './packChanges.ts';
 import { packUpper } from './packUpper.ts';
@@ -18,6 +19,7 @@ serveJobs<Jobs>(
   {
     extractLayer,
     assembleLayer,
+    mountOverlay,
     makeMountPoints,
     packUpper,
     changes,

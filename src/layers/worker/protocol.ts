@@ -10,6 +10,7 @@ export interface Jobs {
   };
   /** Writes a layer's tar as it came. */
   assembleLayer: { input: { root: string; split: string; sink: SharedArrayBuffer }; output: null };
+  mountOverlay: { input: { root: string; target: string; options: string }; output: null };
   /** Makes the mount points of an init layer. */
   makeMountPoints: { input: { root: string }; output: null };
   /** Writes an overlay's upper directory as a layer tar. */
