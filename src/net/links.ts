@@ -1,7 +1,7 @@
 /** The kernel's side of networks: bridges on the host, and what lies inside a container's namespace. */
 import { randomBytes } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { internal } from '../base/errors.ts';
+import { internal, messageOf } from '../base/errors.ts';
 import { ALIAS, planBridge, planLinks } from '../core/network/links.ts';
 import type { LinkStep, WantedBridge, WantedLinks } from '../core/network/links.ts';
 import type { EndpointRecord } from '../core/ports/network.ts';
@@ -22,12 +22,20 @@ export interface Attachment {
   readonly sysctls: readonly string[];
 }
 
-/** Brings all links to what is wanted, leftovers included; tells what it did. */
-export function reconcileLinks(wanted: WantedLinks): LinkStep[] {
+/** Brings all links to what is wanted, leftovers included; tells what it did, and what it could not do. */
+export function reconcileLinks(wanted: WantedLinks): { steps: LinkStep[]; failures: string[] } {
   using socket = new RouteSocket();
-  const steps = planLinks(wanted, socket.links(), socket.addresses());
-  for (const step of steps) carryOut(socket, step);
-  return steps;
+  const steps: LinkStep[] = [];
+  const failures: string[] = [];
+  for (const step of planLinks(wanted, socket.links(), socket.addresses())) {
+    try {
+      carryOut(socket, step);
+      steps.push(step);
+    } catch (error) {
+      failures.push(`link ${step.name} could not be mended: ${messageOf(error)}`);
+    }
+  }
+  return { steps, failures };
 }
 
 /** Makes one bridge what it has to be. */

@@ -25,6 +25,20 @@ export const OPTION = {
 
 /** Of an endpoint: the link's name inside the container. */
 export const ENDPOINT_LINK_NAME = 'com.docker.network.endpoint.ifname';
+/** Of an endpoint: sysctls of its link, `net.ipv4.conf.IFNAME.log_martians=1,…`. */
+const ENDPOINT_SYSCTLS = 'com.docker.network.endpoint.sysctls';
+
+/** The sysctls that an endpoint's options ask for; only those of its own link are allowed. */
+export function endpointSysctls(driverOpts: Readonly<Record<string, string>>): string[] {
+  const sysctls = (driverOpts[ENDPOINT_SYSCTLS] ?? '').split(',').filter((each) => each !== '');
+  for (const sysctl of sysctls) {
+    if (!/^net\.\w+\.\w+\.IFNAME\.\w+=[^=]*$/.test(sysctl)) {
+      throw invalid(`unrecognised network interface sysctl '${sysctl}'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V'`);
+    }
+  }
+  return sysctls;
+}
+
 /** Auxiliary address under which Docker records `--default-gateway`. */
 export const DEFAULT_GATEWAY_AUX = { 4: 'DefaultGatewayIPv4', 6: 'DefaultGatewayIPv6' } as const;
 

@@ -9,7 +9,7 @@ const link = (name: string, index: number, more: Partial<ObservedLink> = {}): Ob
 const bridge: WantedBridge = { name: 'docker0', alias: 'moored network 1', mtu: 1500, addresses: [{ address: '172.17.0.1', prefixLength: 16 }], foreign: false };
 const present = link('docker0', 3, { kind: 'bridge', alias: 'moored network 1' });
 const address = { index: 3, address: '172.17.0.1', prefixLength: 16, scope: 0 };
-const port = { name: 'veth1', bridge: 'docker0', isolated: false };
+const port = { name: 'veth1', place: { bridge: 'docker0', isolated: false } };
 
 test('nothing to do is an empty plan', () => {
   const joined = link('veth1', 4, { master: 3, hairpin: true, alias: 'moored c' });
@@ -31,4 +31,11 @@ test('what somebody changed is put right', () => {
 test("only links of ours that nobody claims are deleted, and a user's bridge is left alone", () => {
   const links = [link('veth9', 9, { alias: 'moored dead' }), link('veth8', 8), link('br0', 7, { mtu: 9000, up: false })];
   assert.deepEqual(planLinks({ bridges: [{ ...bridge, name: 'br0', foreign: true }], ports: [] }, links, []), [{ kind: 'delete-link', name: 'veth9' }]);
+});
+
+test('a bridge whose network is lost stays as long as a container is on it', () => {
+  const lost = link('br-1', 5, { alias: 'moored network 2' });
+  const used = link('veth1', 6, { master: 5, alias: 'moored c' });
+  assert.deepEqual(planLinks({ bridges: [], ports: [{ name: 'veth1' }] }, [lost, used], []), []);
+  assert.deepEqual(planLinks({ bridges: [], ports: [] }, [lost], []), [{ kind: 'delete-link', name: 'br-1' }]);
 });

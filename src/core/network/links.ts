@@ -32,8 +32,8 @@ export interface WantedBridge {
 /** The host's end of a container's link. */
 export interface WantedPort {
   readonly name: string;
-  readonly bridge: string;
-  readonly isolated: boolean;
+  /** Absent if it is not known where it belongs: nothing is done with it then, nor with the bridge it is on. */
+  readonly place?: { readonly bridge: string; readonly isolated: boolean };
 }
 
 export type LinkStep =
@@ -59,7 +59,9 @@ const SCOPE_LINK = 253;
 export function planLinks(wanted: WantedLinks, links: readonly ObservedLink[], addresses: readonly ObservedAddress[]): LinkStep[] {
   const byName = new Map(links.map((link) => [link.name, link]));
   const claimed = new Set([...wanted.bridges, ...wanted.ports].map(({ name }) => name));
-  const leftovers = links.filter((link) => link.alias.startsWith(ALIAS) && !claimed.has(link.name));
+  const ports = new Set(wanted.ports.map(({ name }) => name));
+  const inUse = new Set(links.filter(({ name, master }) => master !== 0 && ports.has(name)).map(({ master }) => master));
+  const leftovers = links.filter((link) => link.alias.startsWith(ALIAS) && !claimed.has(link.name) && !inUse.has(link.index));
   return [
     ...leftovers.map((link): LinkStep => ({ kind: 'delete-link', name: link.name })),
     ...wanted.bridges.flatMap((bridge) => (bridge.foreign ? [] : planBridge(bridge, byName.get(bridge.name), addresses))),
@@ -90,12 +92,12 @@ const pick = ({ address, prefixLength }: { address: string; prefixLength: number
 
 function planPort(wanted: WantedPort, byName: ReadonlyMap<string, ObservedLink>): LinkStep[] {
   const link = byName.get(wanted.name);
-  if (link === undefined) return [];
-  const { name } = wanted;
-  const joined = link.master !== 0 && link.master === byName.get(wanted.bridge)?.index;
+  if (link === undefined || wanted.place === undefined) return [];
+  const { name, place: { bridge, isolated } } = wanted;
+  const joined = link.master !== 0 && link.master === byName.get(bridge)?.index;
   return [
-    ...(joined ? [] : [{ kind: 'join' as const, name, bridge: wanted.bridge }]),
-    ...(joined && link.hairpin && link.isolated === wanted.isolated ? [] : [{ kind: 'port-options' as const, name, isolated: wanted.isolated }]),
+    ...(joined ? [] : [{ kind: 'join' as const, name, bridge }]),
+    ...(joined && link.hairpin && link.isolated === isolated ? [] : [{ kind: 'port-options' as const, name, isolated }]),
     ...(link.up ? [] : [{ kind: 'set-up' as const, name }]),
   ];
 }
