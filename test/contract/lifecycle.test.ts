@@ -92,7 +92,7 @@ test('pause and unpause', async () => {
   const { State } = await daemon.inspect(id);
   assert.deepEqual([State.Status, State.Running, State.Paused], ['paused', true, true]);
   const twice = await post(`/containers/${id}/pause`);
-  assert.equal(twice.status, per({ moored: 409, dockerd: 409 }));
+  assert.equal(twice.status, 409);
   assert.equal(twice.message(), `Container ${id} is already paused`);
   const start = await post(`/containers/${id}/start`);
   assert.deepEqual([start.status, start.message()], [409, 'cannot start a paused container, try unpause instead']);
@@ -149,7 +149,7 @@ test('rename', async () => {
   const taken = await post('/containers/after/rename?name=other');
   assert.equal(taken.status, 409);
   assert.match(taken.message(), /The container name "\/other" is already in use by container "?[0-9a-f]{64}"?\. You have to remove \(or rename\) that container to be able to reuse that name\.$/);
-  assert.equal((await post('/containers/after/rename?name=')).status, per({ moored: 400, dockerd: 400 }));
+  assert.equal((await post('/containers/after/rename?name=')).status, 400);
   assert.match((await post('/containers/after/rename?name=a%2Fb')).message(), /Invalid container name \(\/?a\/b\), only \[a-zA-Z0-9\]\[a-zA-Z0-9_\.-\] are allowed/);
   assert.ok((await post('/containers/after/rename?name=after')).status >= 400);
   await daemon.ok('rm', '-f', id, 'other');

@@ -14,13 +14,13 @@ test('ping', async () => {
   const head = await daemon.request('HEAD', '/_ping');
   assert.deepEqual([head.status, head.text, head.headers['content-length']], [200, '', '0']);
   for (const { headers } of [got, head]) {
-    assert.match(headers['api-version'] ?? '', /^1\.\d+$/);
+    assert.match(String(headers['api-version']), /^1\.\d+$/);
     assert.equal(headers['ostype'], 'linux');
     assert.equal(headers['docker-experimental'], 'false');
-    assert.match(headers['server'] ?? '', /^Docker\/\S+ \(linux\)$/);
+    assert.match(String(headers['server']), /^Docker\/\S+ \(linux\)$/);
     assert.equal(headers['cache-control'], 'no-cache, no-store, must-revalidate');
     assert.equal(headers['pragma'], 'no-cache');
-    assert.match(headers['builder-version'] ?? '', /^[12]$/);
+    if (daemon.engine === 'moored') assert.match(String(headers['builder-version']), /^[12]$/);
   }
 });
 
@@ -63,7 +63,7 @@ test('df', async () => {
 });
 
 test('versions in the path', async () => {
-  const maximum = (await daemon.request('GET', '/_ping')).headers['api-version'] ?? '';
+  const maximum = String((await daemon.request('GET', '/_ping')).headers['api-version']);
   assert.equal((await daemon.request('GET', `/v${maximum}/containers/json`)).status, 200);
   assert.equal((await daemon.request('GET', '/v1.24/containers/json')).status, 200);
   const high = await daemon.request('GET', '/v1.99/containers/json');
@@ -90,7 +90,7 @@ test('errors are JSON, of exactly that type, on every path', async () => {
     assert.equal(answer.status, 404, `${method} ${path}: ${answer.text}`);
     assert.equal(answer.headers['content-type'], 'application/json');
     assert.match(answer.message(), /[Nn]o such|not found/);
-    assert.match(answer.headers['api-version'] ?? '', /^1\./);
+    assert.match(String(answer.headers['api-version']), /^1\./);
   }
 });
 
@@ -99,7 +99,7 @@ test('ids: ambiguous and invalid', async () => {
   while (new Set(made.map((id) => id[0])).size === made.length) made.push(await daemon.ok('create', 'busybox', 'true'));
   const twice = made.find((id, index) => made.findIndex((other) => other[0] === id[0]) !== index) ?? '';
   const answer = await daemon.request('GET', `/containers/${twice.slice(0, 1)}/json`);
-  assert.deepEqual([answer.status, answer.message()], per({ moored: [400, `multiple IDs found with provided prefix: ${twice.slice(0, 1)}`], dockerd: [404, `No such container: ${twice.slice(0, 1)}`] }));
+  assert.deepEqual([answer.status, answer.message()], per({ moored: [400, `multiple IDs found with provided prefix: ${twice.slice(0, 1)}`], dockerd: [500, `Multiple IDs found with provided prefix: ${twice.slice(0, 1)}`] }));
   await daemon.ok('rm', ...made);
 });
 
