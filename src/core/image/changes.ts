@@ -68,9 +68,13 @@ function jsonList(argument: string): string[] | undefined {
 const command = (config: ContainerConfig, argument: string): string[] =>
   jsonList(argument) ?? [...(config.shell.length > 0 ? config.shell : DEFAULT_SHELL), argument];
 
+/** A word with its quotes. */
+const RAW_WORD = /^(?:"(?:[^"\\]|\\.)*"|'[^']*'|\\.|[^\s"'\\])+/s;
+
 /** `k=v k2="v 2"`, or the old `k v`. */
 function pairs(name: string, config: ContainerConfig, argument: string): [string, string][] {
-  const old = /^([^\s=]+)\s+(.+)$/s.exec(argument);
+  const [first = ''] = RAW_WORD.exec(argument) ?? [];
+  const old = first.includes('=') ? null : /^(\S+)\s+(.+)$/s.exec(argument);
   if (old !== null) return [[old[1] ?? '', expandWord(old[2] ?? '', lookup(config))]];
   return words(config, argument).map((word) => {
     const equals = word.indexOf('=');

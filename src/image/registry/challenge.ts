@@ -8,7 +8,7 @@ export interface Challenge {
 }
 
 const MAX_HEADER = 16 * 1024;
-const SCHEME = /\s*,?\s*([A-Za-z][A-Za-z0-9!#$%&'*+.^_`|~-]*)(?=\s|$)/y;
+const SCHEME = /\s*,?\s*([A-Za-z][A-Za-z0-9!#$%&'*+.^_`|~-]*)(?=[\s,]|$)/y;
 const PARAMETER = /\s*,?\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))/y;
 
 /** The challenges of a header; what cannot be read of it is left out. */
