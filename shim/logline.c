@@ -124,6 +124,7 @@ size_t json_escape(const char *bytes, size_t len, char *out)
 void logline_init(struct logline *line, enum stream stream, const char *attrs)
 {
 	line->pending_len = 0;
+	line->partial = false;
 	line->attrs = attrs;
 	line->attrs_len = attrs ? strlen(attrs) : 0;
 	line->name = stream == STREAM_STDERR ? "stderr" : "stdout";
@@ -190,6 +191,7 @@ static size_t encode_partial(struct logline *line, char *out)
 {
 	size_t cut = cut_point(line->pending, LOG_LINE_MAX);
 	size_t n = encode(line, line->pending, cut, false, out);
+	line->partial = true;
 	line->pending_len -= cut;
 	memmove(line->pending, line->pending + cut, line->pending_len);
 	return n;
@@ -206,6 +208,7 @@ size_t logline_take(struct logline *line, const char **at, const char *end, char
 	if (newline) {
 		size_t len = (size_t)(newline - start);
 		*at = newline + 1;
+		line->partial = false;
 		if (line->pending_len == 0)
 			return encode(line, start, len, true, out);
 		memcpy(line->pending + line->pending_len, start, len);
@@ -224,4 +227,12 @@ size_t logline_flush(struct logline *line, char *out)
 	size_t len = line->pending_len;
 	line->pending_len = 0;
 	return len ? encode(line, line->pending, len, false, out) : 0;
+}
+
+size_t logline_cut(struct logline *line, char *out)
+{
+	bool begun = line->partial;
+	line->pending_len = 0;
+	line->partial = false;
+	return begun ? encode(line, "", 0, true, out) : 0;
 }

@@ -11,6 +11,7 @@ enum stream { STREAM_STDIN, STREAM_STDOUT, STREAM_STDERR };
 struct logline {
 	char pending[LOG_LINE_MAX + 4]; // a line whose end has not been read
 	size_t pending_len;
+	bool partial; // the line's beginning has been given out
 	const char *attrs; // a JSON object or NULL
 	size_t attrs_len;
 	const char *name; // "stdout" or "stderr"
@@ -30,6 +31,9 @@ void logline_time(struct logline *line, int64_t time);
 size_t logline_take(struct logline *line, const char **at, const char *end, char *out);
 // The pending partial as it is; 0 when there is none.
 size_t logline_flush(struct logline *line, char *out);
+
+// The rest of the line is lost: what is pending is thrown away, and partials of it are ended by a newline.
+size_t logline_cut(struct logline *line, char *out);
 
 // The inside of a JSON string; returns its length (at most 6 * len). `out` needs 16 bytes more than that.
 size_t json_escape(const char *bytes, size_t len, char *out);

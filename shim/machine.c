@@ -20,20 +20,15 @@
 #define ABANDONED_AFTER (30 * SECOND)
 #define DRAIN_STEP (20 * MS)
 #define DRAIN_GRACE (100 * MS) // then what is left in the cgroup is killed
-#define DRAIN_MOST (10 * SECOND)
+#define DRAIN_MOST (3 * SECOND) // without a byte read: the log hangs, or a process that cannot be killed
 #define EXEC_DRAIN_MOST (2 * SECOND) // what the process left behind keeps its output, as Docker does it
-#define FLUSH_MOST (5 * SECOND)
+#define FLUSH_MOST (3 * SECOND)
 #define CLIENTS_MOST (2 * SECOND)
 #define FILES_MOST (30 * SECOND)
 
 static void enter(struct shim *shim, enum state state)
 {
 	shim->machine.state = state;
-}
-
-static bool is_exec(const struct shim *shim)
-{
-	return shim->spec.kind == KIND_EXEC;
 }
 
 // ---- operations of the runtime
@@ -351,6 +346,7 @@ static void started(struct shim *shim)
 	struct text t = TEXT_ON(buffer);
 	text_pair_int(&t, "run", s->run);
 	text_pair_int(&t, "pid", s->pid);
+	oom_start(shim);
 	health_start(shim);
 	journal_add(shim, "start", &t);
 	status_save(shim);
@@ -401,6 +397,10 @@ static void drain_check(struct shim *shim)
 {
 	struct machine *m = &shim->machine;
 	int64_t now = now_mono();
+	if (!is_exec(shim) && m->drain_reads != shim->stdio.reads) {
+		m->drain_reads = shim->stdio.reads;
+		m->drain_deadline = now + DRAIN_MOST;
+	}
 	bool empty = is_exec(shim) || !cgroup_populated(&shim->spec, !is_exec(shim) && now >= m->drain_sweep);
 	bool over = stdio_ended(shim) || (empty && !is_exec(shim) && stdio_idle(shim)) || now >= m->drain_deadline;
 	if (over)
@@ -415,7 +415,7 @@ static void exited(struct shim *shim)
 	shim->status.finished_at = now_real();
 	m->exit_pending = false;
 	decode_exit(shim);
-	shim->status.oom = cgroup_oom_kills(&shim->spec) > 0;
+	shim->status.oom = oom_stop(shim) > 0;
 	timer_stop(&shim->loop, &m->kill_timer);
 	loop_close(&shim->loop, &m->pidfd);
 	health_stop(shim);
@@ -613,6 +613,8 @@ void machine_adopted(struct shim *shim)
 	shim->machine.adopted = true;
 	enter(shim, S_RUNNING);
 	(void)loop_set(&shim->loop, &shim->machine.pidfd, EPOLLIN);
+	oom_start(shim);
+	shim->oom.told = cgroup_oom_kills(&shim->spec); // its predecessor's to tell
 	health_resume(shim);
 }
 

@@ -40,6 +40,7 @@ struct machine {
 	struct error failure; // of the last operation
 	int64_t delay; // before the last restart
 	int64_t drain_deadline, drain_sweep;
+	uint64_t drain_reads; // as of the last look
 	uint64_t flush_mark;
 	bool adopted, host_down, forced, exit_pending, killed, cancelled;
 	bool run_failed; // the restart itself failed: there is no process whose end could be told

@@ -134,7 +134,7 @@ static int prepare(const char *dir, struct error *err)
 		return error_set(err, "system", failed, "another shim holds %s", dir);
 	if ((failed = loop_init(&shim.loop)) < 0 || (failed = take_signals()) < 0)
 		return error_set(err, "system", failed, "event loop");
-	shim.compressor.pid = 0;
+	shim.control.listener.fd = -1;
 	machine_init(&shim);
 	health_init(&shim);
 	return 0;

@@ -173,6 +173,7 @@ void op_start(struct op *op, const struct op_order *order)
 
 	cleanup_fd int log_fd = fresh_file(op->name, "log"); // made by us, so that nothing older is read
 	cleanup_fd int err_fd = fresh_file(op->name, "err");
+	(void)log_fd;
 	struct spawn spawn = { .argv = argv, .in = order->in, .out = order->out, .err = order->err >= 0 ? order->err : err_fd };
 	op->child.exited = op_exited;
 	op->timed_out = false;

@@ -8,6 +8,7 @@
 #include "logcare.h"
 #include "loop.h"
 #include "machine.h"
+#include "oom.h"
 #include "ports.h"
 #include "runtime.h"
 #include "spec.h"
@@ -34,10 +35,16 @@ struct shim {
 	struct control control;
 	struct machine machine;
 	struct health health;
+	struct oom oom;
 	struct ports ports;
 	uint64_t noted; // dropped log lines that the journal has spoken of
 	bool leaving; // the loop ends
 };
+
+static inline bool is_exec(const struct shim *shim)
+{
+	return shim->spec.kind == KIND_EXEC;
+}
 
 // Writes the one line to the ready pipe and closes it.
 void shim_ready(struct shim *shim, const struct error *failed);

@@ -53,8 +53,8 @@ static void log_or_drop(struct output *o, int64_t now, const char *bytes, size_t
 	}
 	if (len == 0)
 		return;
-	// A line whose beginning is in the log and whose rest was dropped is ended, so that nothing is glued to it.
-	if (o->broken && writer_log(writer, o->stream, now, "\n", 1))
+	// A line whose beginning was put and whose rest was dropped goes as a whole, so that nothing is glued to it.
+	if (o->broken && writer_log_cut(writer, o->stream))
 		o->broken = o->mid_line = false;
 	bool ends = bytes[len - 1] == '\n';
 	if (!o->broken && writer_log(writer, o->stream, now, bytes, len)) {
@@ -105,6 +105,7 @@ static void output_ready(struct source *source, uint32_t events)
 		machine_output_ended(shim);
 		return;
 	}
+	shim->stdio.reads++;
 	if (n > 4096 && !shim->stdio.touched) {
 		shim->stdio.touched = true;
 		timer_set(&shim->loop, &shim->stdio.quiet, QUIET);

@@ -27,6 +27,7 @@ struct stdio {
 	bool in_closing; // closed when the buffer is empty
 	int container[3]; // the container's ends, open only until the runtime has them
 	uint16_t rows, cols;
+	uint64_t reads; // ever, of output
 	struct timer quiet;
 	bool touched;
 };

@@ -57,7 +57,7 @@ static bool put(struct writer *w, const struct job *job, const void *bytes, size
 	char *at = ring_room(w, need, limit);
 	if (at) {
 		memcpy(at, job, sizeof *job);
-		if (job->len)
+		if (bytes)
 			memcpy(at + sizeof *job, bytes, job->len);
 		w->head = (w->head + need) % w->size;
 		w->used += need;
@@ -75,6 +75,12 @@ bool writer_log(struct writer *w, enum stream stream, int64_t time, const char *
 {
 	struct job job = { .kind = JOB_LOG, .len = (uint32_t)len, .time = time, .stream = stream };
 	return put(w, &job, bytes, w->log_limit);
+}
+
+bool writer_log_cut(struct writer *w, enum stream stream)
+{
+	struct job job = { .kind = JOB_LOG_CUT, .stream = stream };
+	return put(w, &job, NULL, w->log_limit);
 }
 
 bool writer_log_room(struct writer *w, size_t len)
@@ -160,6 +166,14 @@ static void encode_log(struct writer *w, const struct job *job, const char *byte
 	}
 }
 
+static void cut_log(struct writer *w, enum stream stream)
+{
+	struct logline *line = &w->line[stream == STREAM_STDERR];
+	if (w->log.len + LOG_ENCODED_MAX(line->attrs_len) > w->log.cap)
+		logfile_flush(&w->log);
+	w->log.len += logline_cut(line, w->log.out + w->log.len);
+}
+
 static void end_log(struct writer *w)
 {
 	for (size_t i = 0; i < ARRAY_LEN(w->line); i++) {
@@ -200,6 +214,10 @@ static void run_job(struct writer *w, const struct job *job, const char *bytes)
 	case JOB_LOG:
 		if (w->log.path)
 			encode_log(w, job, bytes);
+		return;
+	case JOB_LOG_CUT:
+		if (w->log.path)
+			cut_log(w, (enum stream)job->stream);
 		return;
 	case JOB_LOG_END:
 		if (w->log.path)

@@ -5,7 +5,7 @@
 #include "logline.h"
 #include <pthread.h>
 
-enum job_kind { JOB_PAD, JOB_LOG, JOB_LOG_END, JOB_JOURNAL, JOB_EXIT, JOB_REOPEN, JOB_READ_JOURNAL };
+enum job_kind { JOB_PAD, JOB_LOG, JOB_LOG_CUT, JOB_LOG_END, JOB_JOURNAL, JOB_EXIT, JOB_REOPEN, JOB_READ_JOURNAL };
 
 #define EXIT_SIZE 4096
 #define JOURNAL_MAX (1 << 20)
@@ -43,6 +43,8 @@ struct writer {
 int writer_start(struct writer *writer, const struct spec *spec, bool fresh, struct error *err);
 // false: no room now; the main thread is kicked when there is.
 bool writer_log(struct writer *writer, enum stream stream, int64_t time, const char *bytes, size_t len);
+// The rest of the line that is pending was lost.
+bool writer_log_cut(struct writer *writer, enum stream stream);
 bool writer_log_room(struct writer *writer, size_t len);
 void writer_log_lost(struct writer *writer, uint64_t lines);
 // Records have room of their own; false when even that is used up.

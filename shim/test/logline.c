@@ -68,6 +68,14 @@ static void partials(void)
 	memcpy(bytes + LOG_LINE_MAX - 2, "\xf0\x9f\x98\x80", 4);
 	len = encode(bytes, LOG_LINE_MAX + 10, 65536, all);
 	CHECK(count(all, len, "\xf0\x9f\x98\x80") == 1 && count(all, len, "\\ufffd") == 0);
+	// A line that loses its rest: gone, or ended where a part of it was given out.
+	logline_init(&line, STREAM_STDOUT, NULL);
+	const char *begun = "begun";
+	CHECK(logline_take(&line, &begun, begun + 5, out) == 0 && logline_cut(&line, out) == 0 && logline_flush(&line, out) == 0);
+	begun = bytes;
+	CHECK(logline_take(&line, &begun, bytes + LOG_LINE_MAX - 2, out) == 0);
+	begun = "yyyy";
+	CHECK(logline_take(&line, &begun, begun + 4, out) > 0 && logline_cut(&line, out) > 0 && strncmp(out, "{\"log\":\"\\n\"", 11) == 0);
 	// Attributes stand between stream and time.
 	logline_init(&line, STREAM_STDERR, "{\"a\":\"b\"}");
 	const char *from = "x\n";
