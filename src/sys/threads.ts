@@ -106,8 +106,8 @@ export class Threads<J extends JobTable<J>> {
     const thread: Thread = { worker, idle: undefined };
     this.#all.add(thread);
     worker.once('exit', () => this.#gone(thread));
-    // Told to whoever waits for a job; without a listener it would end the daemon.
-    worker.on('error', () => {});
+    // It is about to end and takes no further job. Whoever waits for one is told apart from this.
+    worker.on('error', () => this.#gone(thread));
     return thread;
   }
 
