@@ -107,6 +107,32 @@ test('what was removed meanwhile is back after a restart, and nobody gets what i
   await assert.rejects(network.up(host.request('late', network.resolve('bridge').id, { portBindings: publish(80, 8080) })), /port is already allocated/);
 });
 
+test('a port is waited for while the container that had it lets go', async () => {
+  const bridge = network.resolve('bridge').id;
+  const first = host.request('first', bridge, { portBindings: publish(80, 8200) });
+  const up = await network.up(first);
+  await network.down(first.containerId, up.sandbox);
+  // As if its shim were still there.
+  setTimeout(() => network.closeSockets(up.sockets), 100);
+  const next = host.request('next', bridge, { portBindings: publish(80, 8200) });
+  const again = await network.up(next);
+  assert.equal(again.sandbox.ports.length, 4);
+  network.closeSockets(again.sockets);
+  await network.down(next.containerId, again.sandbox);
+});
+
+test('exposed ports are published on ephemeral ones, SCTP too', async () => {
+  const request = host.request('exposed', network.resolve('bridge').id, { exposedPorts: ['80-81/tcp', '99/sctp'], publishAllPorts: true });
+  const up = await network.up(request);
+  assert.deepEqual(up.sandbox.ports.map(({ proto, containerPort, hostIp }) => `${hostIp} ${containerPort}/${proto}`), [
+    '0.0.0.0 80/tcp', ':: 80/tcp', '0.0.0.0 81/tcp', ':: 81/tcp', '0.0.0.0 99/sctp',
+  ]);
+  assert.equal(new Set(up.sandbox.ports.map(({ hostPort }) => hostPort)).size, 3);
+  assert.match(await host.nft('list', 'map', 'inet', 'moored', 'anyport4'), /sctp \. \d+ : 172\.17\.0\.\d+ \. 99/);
+  network.closeSockets(up.sockets);
+  await network.down(request.containerId, up.sandbox);
+});
+
 test('nothing of a container is left when it is down', async () => {
   network.closeSockets(web.sockets);
   await network.down(webId, web.sandbox);

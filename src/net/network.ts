@@ -9,14 +9,15 @@ import { makeEndpoint } from '../core/network/endpoint.ts';
 import type { FirewallPort, FirewallRequest } from '../core/network/firewall.ts';
 import { ALIAS } from '../core/network/links.ts';
 import type { WantedBridge, WantedPort } from '../core/network/links.ts';
-import { PortBook, ephemeralRange, portRequests } from '../core/network/ports.ts';
+import { portRequests } from '../core/network/ports.ts';
+import type { PortRequest } from '../core/network/ports.ts';
 import type { EndpointRecord, NetworkPort, NetworkRecord, PortSocket, Sandbox, SandboxRequest, SandboxUp } from '../core/ports/network.ts';
-import { readSysctl } from '../sys/sysctl.ts';
 import { Firewall } from './firewall.ts';
 import { canIsolate, enableForwarding, setBridgeSysctls } from './host.ts';
+import { HostPorts } from './hostPorts.ts';
 import { attach, deleteLink, ensureBridge, freeLinkName, makeNamespace, reconcileLinks, removeNetns, setGateways } from './links.ts';
 import type { Attachment } from './links.ts';
-import { closeSockets, holdPorts, publishPorts, releasePorts, translationOf } from './publish.ts';
+import { closeSockets, translationOf } from './publish.ts';
 import type { Publication, PublishTarget } from './publish.ts';
 import { NetworkTable } from './table.ts';
 import type { NetworkDeps, NetworkRequest } from './table.ts';
@@ -29,7 +30,7 @@ export class Network implements NetworkPort {
   readonly #table: NetworkTable;
   readonly #firewall: Firewall;
   readonly #sandboxes = new Map<string, Sandbox>();
-  readonly #book = new PortBook();
+  readonly #ports: HostPorts;
   /** Containers on their way down: the packet filter is to forget them. */
   readonly #withdrawn = new Set<string>();
   readonly #removals = new Set<Promise<void>>();
@@ -39,6 +40,7 @@ export class Network implements NetworkPort {
   constructor(deps: NetworkDeps) {
     this.#deps = deps;
     this.#table = new NetworkTable(deps);
+    this.#ports = new HostPorts(deps.clock);
     this.#firewall = new Firewall(() => this.#firewallRequest(), deps.logger);
   }
 
@@ -83,7 +85,7 @@ export class Network implements NetworkPort {
     let publication: Publication = { ports: [], sockets: [] };
     try {
       for (const wish of request.endpoints) sandbox.endpoints.push(this.#newEndpoint(request.netnsPath, sandbox, wish));
-      publication = this.#publish(request.containerName, sandbox, requests);
+      publication = await this.#publish(request.containerName, sandbox, requests);
       sandbox.ports = publication.ports;
       // The filter's program works while we make the links.
       const filtered = sandbox.ports.length > 0 ? this.#filter() : Promise.resolve();
@@ -121,7 +123,7 @@ export class Network implements NetworkPort {
     } finally {
       this.#withdrawn.delete(containerId);
     }
-    if (known !== undefined) releasePorts(known.ports, this.#book);
+    this.#ports.release(ports);
     this.#sandboxes.delete(containerId);
   }
 
@@ -159,7 +161,7 @@ export class Network implements NetworkPort {
   async restore(running: { containerId: string; sandbox: Sandbox }[]): Promise<void> {
     for (const { containerId, sandbox } of running) {
       this.#sandboxes.set(containerId, sandbox);
-      holdPorts(sandbox.ports, this.#book);
+      this.#ports.hold(sandbox.ports);
     }
     const live = [...this.#sandboxes.values()].flatMap(({ endpoints }) => endpoints);
     this.#pending = await this.#table.load((id) => live.some(({ networkId }) => networkId === id));
@@ -243,17 +245,12 @@ export class Network implements NetworkPort {
     return freeLinkName(netnsPath, { prefix: linkPrefix, taken: new Set(sandbox.endpoints.map(({ link }) => link)) });
   }
 
-  #publish(containerName: string, sandbox: Sandbox, requests: ReturnType<typeof portRequests>): Publication {
+  async #publish(containerName: string, sandbox: Sandbox, requests: readonly PortRequest[]): Promise<Publication> {
     const endpoint = gatewayEndpoint(sandbox.endpoints, 4) ?? gatewayEndpoint(sandbox.endpoints, 6);
     if (endpoint === undefined || requests.length === 0) return { ports: [], sockets: [] };
     const { hostBinding } = bridgeOptions(this.resolve(endpoint.networkId).options);
     try {
-      return publishPorts(requests, {
-        book: this.#book,
-        target: this.#target(sandbox.endpoints),
-        defaultHostIp: hostBinding === '0.0.0.0' ? '' : hostBinding,
-        ephemeral: ephemeralRange(readSysctl('net.ipv4.ip_local_port_range')),
-      });
+      return await this.#ports.take(requests, { target: this.#target(sandbox.endpoints), defaultHostIp: hostBinding === '0.0.0.0' ? '' : hostBinding });
     } catch (error) {
       throw internal(`driver failed programming external connectivity on endpoint ${containerName} (${endpoint.id}): ${messageOf(error)}`, error);
     }

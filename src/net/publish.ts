@@ -73,7 +73,7 @@ export function publishPorts(requests: readonly PortRequest[], options: PublishO
     return publication;
   } catch (error) {
     closeSockets(publication.sockets);
-    releasePorts(publication.ports, options.book);
+    for (const { proto, hostIp, hostPort: port } of publication.ports) options.book.release({ proto, address: hostIp, port });
     throw error;
   }
 }
@@ -119,7 +119,7 @@ function bindOne(port: PublishedPort, target: PublishTarget): number | undefined
   } catch (error) {
     const code = errnoOf(error) ?? '';
     // A kernel without SCTP sockets can still translate it.
-    if (port.proto === 'sctp' && (code === 'EPROTONOSUPPORT' || code === 'ESOCKTNOSUPPORT')) return undefined;
+    if (port.proto === 'sctp' && code === 'EPROTONOSUPPORT') return undefined;
     throw internal(`failed to bind host port for ${describe(port, target)}: ${ERRNO_TEXTS[code] ?? code}`, error);
   }
 }
@@ -139,12 +139,3 @@ const ERRNO_TEXTS: Readonly<Record<string, string>> = {
 export function closeSockets(sockets: readonly PortSocket[]): void {
   for (const { fd } of sockets) closeSync(fd);
 }
-
-export function releasePorts(ports: readonly PublishedPort[], book: PortBook): void {
-  for (const { proto, hostIp, hostPort: port } of ports) book.release({ proto, address: hostIp, port });
-}
-
-export function holdPorts(ports: readonly PublishedPort[], book: PortBook): void {
-  for (const { proto, hostIp, hostPort: port } of ports) book.hold({ proto, address: hostIp, port });
-}
-

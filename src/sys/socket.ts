@@ -13,7 +13,6 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
-const SOCK_SEQPACKET = 5;
 const SOCK_CLOEXEC = 0o2000000;
 const IPPROTO_SCTP = 132;
 const IPPROTO_IPV6 = 41;
@@ -76,10 +75,7 @@ function setFlag(fd: number, level: number, name: number, on: boolean): void {
   check('setsockopt', setsockopt()(fd, level, name, value, value.length));
 }
 
-function typeOf(proto: BoundSocketRequest['proto']): number {
-  if (proto === 'tcp') return SOCK_STREAM;
-  return proto === 'udp' ? SOCK_DGRAM : SOCK_SEQPACKET;
-}
+const typeOf = (proto: BoundSocketRequest['proto']): number => (proto === 'udp' ? SOCK_DGRAM : SOCK_STREAM);
 
 /** struct sockaddr_in or sockaddr_in6. */
 function socketAddress(address: Address, port: number): Buffer {
