@@ -35,7 +35,7 @@ const plain = (a) => a.replace('::ffff:', '');
 })();`;
 
 const CLIENT = `
-const [proto, host, port] = process.argv.slice(1);
+const [proto, host, port, from] = process.argv.slice(1);
 const fail = (why) => { console.log('no answer: ' + why); process.exit(0); };
 setTimeout(() => fail('timeout'), 1500);
 if (proto === 'tcp') {
@@ -45,7 +45,7 @@ if (proto === 'tcp') {
 } else {
   const u = require('node:dgram').createSocket(host.includes(':') ? 'udp6' : 'udp4');
   u.on('message', (m) => { console.log(String(m)); process.exit(0); }).on('error', (e) => fail(e.code));
-  u.connect(Number(port), host, () => u.send('x'));
+  u.bind(Number(from), () => u.connect(Number(port), host, () => u.send('x')));
 }`;
 
 export class TestHost {
@@ -127,9 +127,9 @@ export class TestHost {
     ready?.destroy();
   }
 
-  /** What a client in a namespace (`''`: the host's) hears. */
-  async ask(name: string, proto: 'tcp' | 'udp', to: { host: string; port: number }): Promise<string> {
-    const { stdout, stderr } = await run([...this.#enter(name), process.execPath, '-e', CLIENT, proto, to.host, String(to.port)], { timeoutMs: 10_000 });
+  /** What a client in a namespace (`''`: the host's) hears; a UDP client can have a port of its own (`from`). */
+  async ask(name: string, proto: 'tcp' | 'udp', to: { host: string; port: number; from?: number }): Promise<string> {
+    const { stdout, stderr } = await run([...this.#enter(name), process.execPath, '-e', CLIENT, proto, to.host, String(to.port), String(to.from ?? 0)], { timeoutMs: 10_000 });
     return stdout.trim() || stderr.trim();
   }
 

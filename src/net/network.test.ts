@@ -121,6 +121,19 @@ test('a port is waited for while the container that had it lets go', async () =>
   await network.down(next.containerId, again.sandbox);
 });
 
+test('a UDP client that spoke to a port before it was published is served afterwards, and not after its end', async () => {
+  const talk = () => host.ask('peer', 'udp', { host: HOST.v4, port: 8210, from: 5555 });
+  assert.match(await talk(), /no answer/);
+  const request = host.request('late-udp', network.resolve('bridge').id, { portBindings: { '80/udp': [{ hostIp: '', hostPort: '8210' }] } });
+  const up = await network.up(request);
+  await host.serve('late-udp', 80);
+  assert.equal(await talk(), `late-udp sees ${PEER.v4}`);
+  network.closeSockets(up.sockets);
+  await network.down(request.containerId, up.sandbox);
+  await host.serve('', 8210);
+  assert.equal(await talk(), `host sees ${PEER.v4}`);
+});
+
 test('exposed ports are published on ephemeral ones, SCTP too', async () => {
   const request = host.request('exposed', network.resolve('bridge').id, { exposedPorts: ['80-81/tcp', '99/sctp'], publishAllPorts: true });
   const up = await network.up(request);
