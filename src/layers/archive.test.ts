@@ -91,6 +91,16 @@ describe('read', () => {
     assert.deepEqual((await names('/etc')).slice(-2), ['etc/passwd=root', 'etc/zz -> etc/passwd']);
   });
 
+  test('what changes meanwhile spoils nothing', async () => {
+    const churn = spawn('sh', ['-c', `cd ${root} && while :; do mkdir -p a/b; echo x > a/b/f; ln -s q a/l; rm -rf a; ln -s etc a; rm a; done`], { stdio: 'ignore' });
+    try {
+      for (let i = 0; i < 60; i++) assert.ok((await listTar(await archive.exportRoot(root))).includes('etc/passwd=root'));
+    } finally {
+      churn.kill('SIGKILL');
+      await once(churn, 'exit');
+    }
+  });
+
   test('export is the whole root', async () => {
     const all = await listTar(await archive.exportRoot(root));
     assert.deepEqual(all, ['dangling -> /nowhere', 'etc/', 'etc/conf/', 'etc/conf/x=x', 'etc/out -> ../../../../../../etc/passwd', 'etc/passwd=root', 'link -> /etc']);

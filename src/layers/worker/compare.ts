@@ -8,7 +8,7 @@ import { enter } from '../../sys/confinement.ts';
 import { getXattr } from '../../sys/xattr.ts';
 import { target } from './extractor.ts';
 import { joinNames } from './names.ts';
-import { sortedNames } from './packer.ts';
+import { sortedNames, unlessGone } from './packer.ts';
 import type { Jobs } from './protocol.ts';
 import { entries, lookup } from './union.ts';
 import type { Directories, Found } from './union.ts';
@@ -82,6 +82,6 @@ function differs({ stat, own }: { stat: BigIntStats; own: ByteString }, below: F
 }
 
 function sameCapability(a: Buffer, b: Buffer): boolean {
-  const [one, two] = [getXattr(a, 'security.capability'), getXattr(b, 'security.capability')];
+  const [one, two] = [a, b].map((file) => unlessGone(() => getXattr(file, 'security.capability')));
   return one === undefined || two === undefined ? one === two : one.equals(two);
 }

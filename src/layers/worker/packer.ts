@@ -90,7 +90,9 @@ export class Packer {
   }
 
   #symlink(header: TarHeader, path: ByteString): void {
-    header.linkName = readlinkSync(target(path), 'buffer').toString('latin1');
+    const link = unlessGone(() => readlinkSync(target(path), 'buffer'));
+    if (link === undefined) return;
+    header.linkName = link.toString('latin1');
     header.mode = 0o777;
     this.header(header);
   }
@@ -103,19 +105,14 @@ export class Packer {
         this.header({ ...header, type: 'hardlink', linkName: first });
         return;
       }
-      this.#links.set(inode, header.name);
     }
-    let fd: number;
-    try {
-      fd = openSync(target(path), READ);
-    } catch (error) {
-      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ELOOP') return;
-      throw error;
-    }
+    const fd = unlessGone(() => openSync(target(path), READ));
+    if (fd === undefined) return;
     try {
       const now = fstatSync(fd, { bigint: true });
       if (!now.isFile()) return;
       const size = Number(now.size);
+      if (now.nlink > 1n) this.#links.set(`${now.dev}:${now.ino}`, header.name);
       this.header({ ...header, ...statHeader(now), size, xattrs: xattrsOf(path) });
       sendFile(this.#ring, fd, { path, size, pad: true });
       this.#ring.writeSync(tarPadding(size));
@@ -132,17 +129,26 @@ export const statHeader = (stat: BigIntStats): Pick<TarHeader, 'mode' | 'uid' | 
   mtimeNs: stat.mtimeNs,
 });
 
+/** What is in a directory, in the order of the bytes; nothing if it vanished, as in a container that runs it may at any time. */
 export const sortedNames = (path: ByteString): ByteString[] =>
-  readdirSync(target(path), { encoding: 'buffer' })
-    .map((name) => name.toString('latin1'))
-    .sort();
+  (unlessGone(() => readdirSync(target(path), { encoding: 'buffer' })) ?? []).map((name) => name.toString('latin1')).toSorted();
+
+/** The result, or undefined if the thing is not there any more or is another by now. */
+export function unlessGone<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'EINVAL'].includes(errnoOf(error) ?? '')) return undefined;
+    throw error;
+  }
+}
 
 /** File capabilities and users' attributes; the others belong to the host (labels, ACLs, the overlay's own). */
 function xattrsOf(path: ByteString): Map<ByteString, Buffer> {
   const result = new Map<ByteString, Buffer>();
-  for (const name of listXattrs(target(path))) {
+  for (const name of unlessGone(() => listXattrs(target(path))) ?? []) {
     if (name !== 'security.capability' && !name.startsWith('user.')) continue;
-    const value = getXattr(target(path), name);
+    const value = unlessGone(() => getXattr(target(path), name));
     if (value !== undefined) result.set(name, value);
   }
   return result;

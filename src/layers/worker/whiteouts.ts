@@ -12,6 +12,7 @@ import { makeNode } from '../../sys/fileNodes.ts';
 import { getXattr, setXattr } from '../../sys/xattr.ts';
 import { target } from './extractor.ts';
 import { baseOf, joinNames, parentOf } from './names.ts';
+import { unlessGone } from './packer.ts';
 
 export const WHITEOUT_PREFIX = '.wh.';
 export const OPAQUE_NAME = '.wh..wh..opq';
@@ -23,7 +24,7 @@ const S_IFCHR = 0o020000;
 const S_IFMT = 0o170000;
 
 export const isWhiteout = (stat: Stats | BigIntStats): boolean => (Number(stat.mode) & S_IFMT) === S_IFCHR && Number(stat.rdev) === 0;
-export const isOpaque = (directory: Buffer): boolean => getXattr(directory, OPAQUE_XATTR)?.toString('latin1') === 'y';
+export const isOpaque = (directory: Buffer): boolean => unlessGone(() => getXattr(directory, OPAQUE_XATTR))?.toString('latin1') === 'y';
 
 export class LayerWhiteouts {
   /** A whiteout that just gave way to an entry. */
