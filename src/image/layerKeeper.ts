@@ -5,6 +5,7 @@
  */
 import type { Readable } from 'node:stream';
 import { isKind } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { KeyedMutex } from '../base/keyedMutex.ts';
 import type { LayerPort } from '../core/ports/layers.ts';
 
@@ -65,6 +66,7 @@ export class LayerKeeper {
       await this.#mutex.run(chainId, async () => {
         if (this.#leases.has(chainId) || this.#needed().has(chainId)) return;
         if (!(await this.#layers.has(chainId))) return;
+        await failpoint('image.layer-remove');
         if (await this.#removeUnlessUsed(chainId)) removed.push(chainId);
       });
     }

@@ -13,6 +13,7 @@ import { mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import type { Logger } from '../base/logger.ts';
 import { chainIds, sha256 } from '../core/image/chain.ts';
 import { MAX_CONFIG_BYTES, decodeImageConfig } from '../core/image/config.ts';
@@ -130,6 +131,7 @@ export class ImageStore {
     if (entry === undefined) return [];
     await removeRecord(this.#recordPath(id));
     this.#entries.delete(id);
+    await failpoint('image.remove');
     await rm(this.#blobPath(id), { force: true });
     return chainIds(entry.config.diffIds);
   }
