@@ -645,11 +645,22 @@ void machine_request_stop(struct shim *shim, int number, int64_t timeout_ms)
 	machine_handle(shim, E_STOP);
 }
 
+static void resumed(struct op *op, const struct error *failed)
+{
+	(void)op;
+	(void)failed; // as a rule it was not paused at all
+}
+
 void machine_host_down(struct shim *shim)
 {
-	if (shim->machine.host_down)
+	struct machine *m = &shim->machine;
+	static const struct op_order resume = { .verb = "resume", .in = -1, .out = -1, .err = -1, .timeout = DELETE_PATIENCE };
+	if (m->host_down)
 		return;
-	shim->machine.host_down = true;
+	m->host_down = true;
+	m->resume = (struct op){ .shim = shim, .name = "resume", .done = resumed };
+	if (m->state == S_RUNNING && !is_exec(shim))
+		op_start(&m->resume, &resume); // a paused container takes no signal
 	machine_request_stop(shim, (int)shim->spec.stop_signal, shim->spec.stop_timeout_ms);
 }
 

@@ -33,6 +33,7 @@ enum event {
 struct machine {
 	enum state state;
 	struct op op;
+	struct op resume; // beside it, when the host goes down
 	struct child init; // unused after `adopt`, where pidfd alone tells
 	struct source pidfd;
 	struct timer kill_timer, restart_timer, abandon_timer, drain_timer, flush_timer;

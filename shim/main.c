@@ -12,8 +12,10 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOCK_PATIENCE (2 * SECOND)
 
 static struct shim shim;
 
@@ -68,6 +70,14 @@ static void kick_ready(struct source *source, uint32_t events)
 	log_loss_check(&shim);
 }
 
+static bool is_named(const struct spec *spec, int fd)
+{
+	for (size_t i = 0; i < spec->ports; i++)
+		if (spec->port[i].fd == fd)
+			return true;
+	return fd == shim.ready.fd;
+}
+
 // Everything that was inherited and is not in the contract.
 static void close_inherited(const struct spec *spec)
 {
@@ -75,8 +85,12 @@ static void close_inherited(const struct spec *spec)
 	for (size_t i = 0; i < spec->ports; i++)
 		highest = spec->port[i].fd > highest ? spec->port[i].fd : highest;
 	close_range((unsigned)highest + 1, ~0U, 0);
-	for (int fd = READY_FD; fd <= highest; fd++)
-		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	for (int fd = READY_FD; fd <= highest; fd++) {
+		if (is_named(spec, fd))
+			(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+		else
+			close(fd);
+	}
 }
 
 static int take_signals(void)
@@ -94,11 +108,19 @@ static int take_signals(void)
 	return shim.signals.fd < 0 ? -errno : loop_set(&shim.loop, &shim.signals, EPOLLIN);
 }
 
-// Two shims in one directory would answer for the same container.
+// Two shims in one directory would answer for the same container. One that is just leaving is waited for.
 static int lock_directory(void)
 {
-	int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	const struct timespec pause = { .tv_nsec = 5 * MS };
+	int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); // held until we end
+	for (int64_t until = now_mono() + LOCK_PATIENCE; fd >= 0;) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK || now_mono() > until)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return -errno;
 }
 
 static void set_limits(void)
@@ -194,7 +216,7 @@ static void clean_up(bool adopting)
 		stdio_close(&shim);
 		stdio_remove(&shim);
 	}
-	static const char *const files[] = { "pid", "runtime.log", "runtime.err", "probe.log", "probe.err", "probe.pid" };
+	static const char *const files[] = { "pid", "runtime.log", "runtime.err", "probe.log", "probe.err", "probe.pid", "resume.log", "resume.err" };
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
 		(void)unlink(files[i]);
 }

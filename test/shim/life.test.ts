@@ -241,3 +241,24 @@ test('a container killed before its start ends the shim', async (t) => {
   await c.shimGone();
   assert.match(c.runc('state', c.id), /does not exist/);
 });
+
+test('a paused container is stopped too when the host goes down', async (t) => {
+  const c = new Container(t, { args: ['sh', '-c', 'trap "exit 0" TERM; echo up; while :; do sleep 0.05; done'] });
+  const { watch } = await c.start();
+  await eventually(() => c.logText() === 'up\n', 'up');
+  assert.equal(c.runc('pause', c.id), '');
+  c.newestShim().kill('SIGTERM');
+  assert.equal((await watch.next('die')).pairs['exit-code'], '0');
+});
+
+test('a successor waits for a shim that is just leaving', async (t) => {
+  const c = new Container(t, { args: ['sh', '-c', 'echo run'] });
+  for (let i = 0; i < 15; i++) {
+    const { watch } = await c.start();
+    await watch.next('end');
+    await watch.client.rest();
+  }
+  await c.shimGone();
+  assert.equal(c.logText(), 'run\n'.repeat(15));
+  assert.deepEqual(c.journal().map((l) => l.seq), Array.from({ length: 45 }, (_, i) => i + 1));
+});
