@@ -71,7 +71,19 @@ export class NetworkTable {
     const id = this.#deps.newId();
     const bridge = this.#bridgeName(id, bridgeName ?? options[OPTION.name] ?? '');
     const config = resolveIpam({ ...wanted, config: wanted.ipam.config, pools: this.#pools(), taken: this.#subnets(), routed: routedPrefixes() });
-    const network: NetworkRecord = { ...wanted, schema: 1, id, createdNs: this.#deps.clock.nowNs(), scope: 'local', options, bridge, ipam: { ...wanted.ipam, config } };
+    const given = new Set(wanted.ipam.config.map(({ subnet }) => subnet));
+    const network: NetworkRecord = {
+      ...wanted,
+      schema: 1,
+      id,
+      createdNs: this.#deps.clock.nowNs(),
+      scope: 'local',
+      options,
+      bridge,
+      ipam: { ...wanted.ipam, config },
+      // A subnet that was given stands in its canonical form already, or was refused.
+      pooledSubnets: config.map(({ subnet }) => subnet).filter((subnet) => !given.has(subnet)),
+    };
     this.#networks.set(id, network);
     return network;
   }

@@ -65,7 +65,11 @@ test('static addresses, ranges and reserved ones', async () => {
   assert.equal((await up('s1', '10.9.0.7'))?.ipv4, '10.9.0.7');
   await assert.rejects(up('s2', '10.9.0.7'), /Address already in use/);
   await assert.rejects(up('s2', '10.9.0.254'), /Address already in use/);
-  await assert.rejects(up('s2', '10.8.0.1'), /no configured subnet contains IP address 10\.8\.0\.1/);
+  await assert.rejects(up('s2', '10.8.0.1'), /invalid config for network static: invalid endpoint settings:\nno configured subnet or ip-range contain the IP address 10\.8\.0\.1$/);
+  await assert.rejects(up('s2', '0.0.0.0'), /invalid IPv4 address: 0\.0\.0\.0/);
+  const on = (name: string, address: string) => network.up(host.request('s2', network.resolve(name).id, { endpoint: { ipv4Address: address } }));
+  await assert.rejects(on('bridge', '172.17.0.9'), /user specified IP address is supported on user defined networks only/);
+  await assert.rejects(on('first', '172.18.0.9'), /user specified IP address is supported only when connecting to networks with user configured subnets/);
   assert.deepEqual([(await up('s3'))?.ipv4, (await up('s4'))?.ipv4, (await up('s5'))?.ipv4], ['10.9.0.128', '10.9.0.130', '10.9.0.131']);
   await assert.rejects(up('s6'), /no available IPv4 addresses on this network's address pools: static/);
 });

@@ -1,10 +1,10 @@
 /** One container's place on a network: its addresses, its names. */
-import { parseAddress, parseCidr } from '../../base/cidr.ts';
+import { containsAddress, parseAddress, parseCidr } from '../../base/cidr.ts';
 import { invalid } from '../../base/errors.ts';
 import type { EndpointRequest } from '../container/config.ts';
 import type { EndpointRecord, IpamConfig, NetworkRecord } from '../ports/network.ts';
-import { gatewayOf } from './bridge.ts';
-import { chooseAddress, macOf } from './ipam.ts';
+import { gatewayOf, isPredefined } from './bridge.ts';
+import { chooseAddress, macOf, prefixOf } from './ipam.ts';
 
 export interface EndpointWish {
   readonly id: string;
@@ -42,10 +42,28 @@ export function makeEndpoint({ id, network, wish, taken, link, hostLink }: Endpo
   };
 }
 
-function addressOf(network: NetworkRecord, request: { family: 4 | 6; address: string; taken: readonly string[] }): { address: string; prefixLength: number; config: IpamConfig } | undefined {
-  if (!network.ipam.config.some(({ subnet }) => parseCidr(subnet)?.cidr.family === request.family)) return undefined;
-  if (request.address !== '' && parseAddress(request.address)?.family !== request.family) throw invalid(`invalid IPv${request.family} address: ${request.address}`);
-  return chooseAddress({ network: { name: network.name, id: network.id, config: network.ipam.config }, ...request });
+interface AddressWish {
+  readonly family: 4 | 6;
+  readonly address: string;
+  readonly taken: readonly string[];
+}
+
+function addressOf(network: NetworkRecord, wish: AddressWish): { address: string; prefixLength: number; config: IpamConfig } | undefined {
+  const subnets = network.ipam.config.filter(({ subnet }) => parseCidr(subnet)?.cidr.family === wish.family);
+  if (wish.address !== '') checkStatic(network, wish, subnets);
+  if (subnets.length === 0) return undefined;
+  return chooseAddress({ network: { name: network.name, id: network.id, config: subnets }, ...wish });
+}
+
+/** Docker's rules for `--ip`, and its words (moby `validateEndpointSettings`, `EndpointIPAMConfig`). */
+function checkStatic(network: NetworkRecord, { family, address }: AddressWish, subnets: readonly IpamConfig[]): void {
+  const refuse = (why: string): Error => invalid(`invalid config for network ${network.name}: invalid endpoint settings:\n${why}`);
+  const parsed = parseAddress(address);
+  if (parsed?.family !== family || parsed.value === 0n) throw refuse(`invalid IPv${family} address: ${address}`);
+  if (isPredefined(network.name)) throw refuse('user specified IP address is supported on user defined networks only');
+  const given = subnets.map(({ subnet }) => subnet).filter((subnet) => network.pooledSubnets?.includes(subnet) !== true);
+  if (given.length === 0) throw refuse('user specified IP address is supported only when connecting to networks with user configured subnets');
+  if (!given.some((subnet) => containsAddress(prefixOf(subnet), parsed))) throw refuse(`no configured subnet or ip-range contain the IP address ${address}`);
 }
 
 /** Without a v4 address to derive it from: out of the endpoint's id. */

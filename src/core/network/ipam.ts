@@ -156,7 +156,7 @@ export function chooseAddress(request: AddressRequest): { address: string; prefi
     if (value !== undefined) return { address: formatAddress({ family: request.family, value }), prefixLength: subnet.length, config: entry };
   }
   const { name, id } = request.network;
-  if (request.address !== '') throw invalid(`invalid endpoint settings:\nno configured subnet contains IP address ${request.address}`);
+  if (request.address !== '') throw invalid(`no configured subnet or ip-range contain the IP address ${request.address}`);
   throw conflict(`no available IPv${request.family} addresses on this network's address pools: ${name} (${id})`);
 }
 
@@ -168,9 +168,12 @@ export function macOf(ipv4: string): string {
 }
 
 /** The prefix of a resolved entry. */
-export function subnetOf(entry: IpamConfig): Cidr {
-  const parsed = parseCidr(entry.subnet);
-  if (parsed === undefined) throw invalid(`invalid subnet ${entry.subnet}: invalid CIDR block notation`);
+export const subnetOf = (entry: IpamConfig): Cidr => prefixOf(entry.subnet);
+
+/** A prefix of a record. */
+export function prefixOf(text: string): Cidr {
+  const parsed = parseCidr(text);
+  if (parsed === undefined) throw invalid(`invalid subnet ${text}: invalid CIDR block notation`);
   return parsed.cidr;
 }
 

@@ -16,6 +16,8 @@ export interface NetworkRecord {
   options: Record<string, string>;
   labels: Record<string, string>;
   ipam: { driver: string; options: Record<string, string>; config: IpamConfig[] };
+  /** Those subnets of `ipam` that were taken from the pools: static addresses are for subnets that the user gave. */
+  pooledSubnets?: string[];
   /** Name of the bridge link (`docker0`, `br-<12 hex>`), empty for host and none. */
   bridge: string;
 }
