@@ -258,6 +258,36 @@ test('tokens: asked for with what the registry wants, renewed when they expire',
   await fails({ message: /did not include a token/ });
 });
 
+test('a login gives an identity token, and that token gives access', { timeout: 20_000 }, async () => {
+  let form = '';
+  otherRoutes = new Map<string, Handler>([['/token', (request, response) => {
+    request.setEncoding('utf8').on('data', (text: string) => { form += text; });
+    request.on('end', () => {
+      const good = request.method === 'POST' ? form.includes('refresh_token=identity') : request.headers.authorization === `Basic ${Buffer.from('u:p').toString('base64')}`;
+      if (good) response.end(JSON.stringify({ access_token: 'good', refresh_token: 'identity' }));
+      else response.writeHead(401).end('{"errors":[{"code":"UNAUTHORIZED","message":"incorrect username or password"}]}');
+    });
+  }]]);
+  const bearer = (handler: Handler): Handler => (request, response) => {
+    if (request.headers.authorization === 'Bearer good') handler(request, response);
+    else response.writeHead(401, { 'WWW-Authenticate': `Bearer realm="http://${hostOf(other)}/token",service="s"` }).end();
+  };
+  routes = new Map([...registry()].map(([path, handler]) => [path, bearer(handler)]));
+  const login = (password: string) => fixture.images.authenticate({ username: 'u', password, serverAddress: hostOf(server) }, AbortSignal.timeout(5000));
+  assert.deepEqual(await login('p'), { status: 'Login Succeeded', identityToken: 'identity' });
+  assert.match(seen.find(({ path }) => path.startsWith('/token'))?.path ?? '', /offline_token=true/);
+  await assert.rejects(login('wrong'), { kind: 'unauthorized', message: /incorrect username or password/ });
+  await works({ identityToken: 'identity' });
+  assert.deepEqual([...new URLSearchParams(form)], [['service', 's'], ['grant_type', 'refresh_token'], ['refresh_token', 'identity'], ['client_id', 'docker'], ['scope', 'repository:box:pull']]);
+  await works({ registryToken: 'good' });
+});
+
+test('an image for one other platform is pulled with a warning', { timeout: 20_000 }, async () => {
+  const told = await pull(null, undefined, 'linux/s390x');
+  assert.equal(told.at(-1), `WARNING: image with reference ${hostOf(server)}/box:latest was found but its platform (linux/amd64) does not match the specified platform (linux/s390x)`);
+  await fixture.images.remove(digestOf(CONFIG), { force: true, noPrune: false, usedBy: [] });
+});
+
 test('what a registry says is told without its control characters', { timeout: 20_000 }, async () => {
   const evil = JSON.stringify({ errors: [{ code: 'DENIED', message: 'no\u001b[2J\r\nway' }] });
   routes = registry({ [MANIFEST]: (_request, response) => void response.writeHead(403).end(evil) });

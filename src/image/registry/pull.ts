@@ -8,7 +8,8 @@ import { chainIds, sha256 } from '../../core/image/chain.ts';
 import { MAX_CONFIG_BYTES, decodeImageConfig } from '../../core/image/config.ts';
 import { MEDIA, choosePlatform, noMatchingManifest } from '../../core/image/manifest.ts';
 import type { Descriptor, Manifest } from '../../core/image/manifest.ts';
-import { parsePlatform } from '../../core/image/platform.ts';
+import { formatPlatform, normalizePlatform, parsePlatform, platformRank } from '../../core/image/platform.ts';
+import type { Platform } from '../../core/image/platform.ts';
 import { familiarName, familiarString, wholeName, withDigest, withTag } from '../../core/image/reference.ts';
 import type { Reference } from '../../core/image/reference.ts';
 import type { ProgressSink } from '../../core/ports/images.ts';
@@ -65,8 +66,16 @@ export async function pullOne(context: PullContext, session: Session, request: P
   }
   const name = familiarString(reference);
   progress({ kind: 'status', status: newer ? `Status: Downloaded newer image for ${name}` : `Status: Image is up to date for ${name}` });
-  const labels = decodeImageConfig(config).config.labels;
+  const { config: { labels }, ...own } = decodeImageConfig(config);
+  if (request.platform !== '') warnOfOtherPlatform(name, { own, wanted: request.platform, progress });
   emit(context.images, 'pull', { id: name, name: familiarName(reference), labels });
+}
+
+/** An image that is for one platform only is pulled whatever was asked for; what uses it will refuse. */
+function warnOfOtherPlatform(name: string, { own, wanted, progress }: { own: Platform; wanted: string; progress: ProgressSink }): void {
+  if (own.architecture === '' || platformRank(parsePlatform(wanted), own) !== undefined) return;
+  const [has, asked] = [own, parsePlatform(wanted)].map((platform) => formatPlatform(normalizePlatform(platform)));
+  progress({ kind: 'status', status: `WARNING: image with reference ${name} was found but its platform (${has}) does not match the specified platform (${asked})` });
 }
 
 /** The image's manifest, and the digest of what the reference names (of the list, if it is one). */
