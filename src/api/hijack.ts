@@ -53,13 +53,26 @@ export function takeConnection(request: IncomingMessage, response: ServerRespons
   hijackable.delete(socket);
   response.detachSocket(socket);
   socket.removeAllListeners('drain');
-  socket.removeListener('readable', ignore);
   socket.setTimeout(0);
   const early = earlyInput.get(socket);
   earlyInput.delete(socket);
   if (early !== undefined) socket.unshift(early);
   socket.write(head);
+  thawAtFirstReader(socket);
   return socket;
+}
+
+/**
+ * Input stays in the kernel until somebody listens for it, however long that takes (an attach waits for its container's
+ * start). Pausing would not do: a `resume` that Node has scheduled by then undoes it.
+ */
+function thawAtFirstReader(socket: Socket): void {
+  const thaw = (event: string | symbol): void => {
+    if (event !== 'data') return;
+    socket.removeListener('newListener', thaw);
+    socket.removeListener('readable', ignore);
+  };
+  socket.on('newListener', thaw);
 }
 
 function ignore(): void {}

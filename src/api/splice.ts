@@ -38,8 +38,6 @@ export async function splice(client: Duplex, shim: Duplex, options: SpliceOption
     }
     if (scanned.detached) detach();
   });
-  // A hijacked socket comes paused.
-  client.resume();
   client.once('end', () => {
     if (!options.stdin || detached) return;
     if (options.onInputEnd === 'half-close') shim.end();
