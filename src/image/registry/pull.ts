@@ -90,7 +90,8 @@ async function chooseManifest(session: Session, { reference, platform }: PullReq
   return { digest: fetched.digest, manifest, platform };
 }
 
-const CONFIG_TYPES: ReadonlySet<string> = new Set([MEDIA.dockerConfig, MEDIA.ociConfig, '', 'application/octet-stream', 'text/html']);
+/** The last ones were written by old clients. */
+const CONFIG_TYPES: ReadonlySet<string> = new Set([MEDIA.dockerConfig, MEDIA.ociConfig, '', 'application/octet-stream', 'application/json', 'text/html']);
 
 async function fetchConfig(session: Session, path: string, descriptor: Descriptor): Promise<Buffer> {
   if (!CONFIG_TYPES.has(descriptor.mediaType)) {

@@ -9,6 +9,7 @@ import { endpointsOf } from './endpoints.ts';
 import { inspectRemote } from './inspect.ts';
 import { pullAllTags, pullOne } from './pull.ts';
 import type { PullContext } from './pull.ts';
+import type { ProxySettings } from './proxy.ts';
 import { mountScopes, pushOne, pushedReferences } from './push.ts';
 import { pullError } from './registryError.ts';
 import { withEndpoint } from './session.ts';
@@ -25,7 +26,7 @@ export interface RegistryOptions {
   readonly maxConcurrentDownloads: number;
   readonly maxConcurrentUploads: number;
   readonly maxDownloadAttempts: number;
-  readonly proxy: { readonly http: string; readonly https: string; readonly no: string };
+  readonly proxy: ProxySettings;
   /** Where certificates of registries are: `/etc/docker/certs.d`. */
   readonly certsFolder: string;
   /** First pause between attempts, ms; grows by as much. */

@@ -3,15 +3,17 @@
  * go to another host, and limits on everything that can hang or grow.
  */
 import type { Readable } from 'node:stream';
-import { Agent, EnvHttpProxyAgent, request } from 'undici';
+import { Agent, ProxyAgent, request } from 'undici';
 import type { Dispatcher } from 'undici';
 import { messageOf, unavailable } from '../../base/errors.ts';
 import { isInsecure, tlsOptions } from './endpoints.ts';
+import { proxyFor, withEnvironment } from './proxy.ts';
+import type { ProxySettings } from './proxy.ts';
 
 export interface TransportOptions {
   readonly certsFolder: string;
   readonly insecure: readonly string[];
-  readonly proxy: { readonly http: string; readonly https: string; readonly no: string };
+  readonly proxy: ProxySettings;
   readonly userAgent: string;
   /** Longest wait for a connection, for the head of an answer, and between two pieces of its body. */
   readonly timeoutMs: { readonly connect: number; readonly idle: number };
@@ -116,8 +118,8 @@ export class Transport {
     const tls = url.protocol === 'https:' ? { ...(await tlsOptions(url.host, certsFolder)), rejectUnauthorized: verify } : {};
     const connect = { ...tls, timeout: timeoutMs.connect };
     const common = { connect, keepAliveTimeout: 4000, connections: 16, maxHeaderSize: 64 * 1024 };
-    if (proxy.http === '' && proxy.https === '') return new Agent(common);
-    return new EnvHttpProxyAgent({ ...common, requestTls: connect, httpProxy: proxy.http, httpsProxy: proxy.https, noProxy: proxy.no });
+    const uri = proxyFor(url, withEnvironment(proxy, process.env));
+    return uri === undefined ? new Agent(common) : new ProxyAgent({ ...common, uri, requestTls: connect });
   }
 }
 
