@@ -146,7 +146,7 @@ describe('write', () => {
     await assert.rejects(write('/etc/passwd', []), { message: 'extraction point is not a directory' });
     await assert.rejects(write('/', [], { view: view({ readOnlyRoot: true }) }), { message: 'container rootfs is marked read-only' });
     await assert.rejects(write('/', [{ name: 'etc', content: '' }], { noOverwriteDirNonDir: true }), /cannot overwrite directory/);
-    await assert.rejects(write('/etc', [{ name: 'passwd', type: 'directory' }], { noOverwriteDirNonDir: true }), /cannot overwrite non-directory/);
+    await assert.rejects(write('/etc', [{ name: 'passwd', type: 'directory' }], { noOverwriteDirNonDir: true }), { message: 'cannot overwrite non-directory "/etc/passwd" with directory "/etc"' });
     await assert.rejects(archive.write(view(), '/', Readable.from([tarOf({ name: 'a', content: 'aaaa' }).subarray(0, 514)]), { noOverwriteDirNonDir: false }), { message: 'unexpected EOF' });
     const failing = new Readable({ read: () => {} });
     const writing = archive.write(view(), '/', failing, { noOverwriteDirNonDir: false });

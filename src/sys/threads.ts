@@ -3,8 +3,9 @@
  * without work ends after a while, so that an idle daemon does not keep its memory.
  */
 import { parentPort, Worker } from 'node:worker_threads';
-import { errnoOf, internal, messageOf, MooredError } from '../base/errors.ts';
+import { errnoOf, internal, MooredError } from '../base/errors.ts';
 import type { ErrorKind } from '../base/errors.ts';
+import { systemErrorMessage } from '../base/systemError.ts';
 
 /** The jobs that a kind of thread does: what each takes and gives. Both are copied between the threads. */
 export type JobTable<J> = { [K in keyof J]: { input: unknown; output: unknown } };
@@ -41,7 +42,7 @@ const flatten = (error: unknown): PlainError => ({
   kind: error instanceof MooredError ? error.kind : undefined,
   code: errnoOf(error),
   name: error instanceof Error ? error.name : 'Error',
-  message: messageOf(error),
+  message: systemErrorMessage(error),
 });
 
 function revive(plain: PlainError): Error {

@@ -57,7 +57,7 @@ export function writePath({ view, path: given, source, noOverwriteDirNonDir, own
   try {
     enterView(view);
     const base = extractionPoint(view, given);
-    extractor = new Extractor({ base, keepRoot: true, ...(owner === undefined ? {} : { owner }), ...(noOverwriteDirNonDir ? KEEP_KINDS : {}) });
+    extractor = new Extractor({ base, keepRoot: true, ...(owner === undefined ? {} : { owner }), ...(noOverwriteDirNonDir ? keepKinds(base) : {}) });
     const parser = new TarParser(extractor);
     ring.readSync((chunk) => parser.write(chunk));
     parser.end();
@@ -88,13 +88,13 @@ function isInside(file: string, directory: string): boolean {
 }
 
 /** `docker cp` does not put a file in a directory's place nor the other way round. */
-const KEEP_KINDS: ExtractRules = {
+const keepKinds = (base: ByteString): ExtractRules => ({
   beforeReplace(header, existing, file) {
-    const name = JSON.stringify(`/${textOf(file)}`);
-    if (existing.isDirectory() && header.type !== 'directory') throw invalid(`cannot overwrite directory ${name} with non-directory "/"`);
-    if (!existing.isDirectory() && header.type === 'directory') throw invalid(`cannot overwrite non-directory ${name} with directory "/"`);
+    const [name, into] = [file, base].map((place) => JSON.stringify(`/${textOf(place)}`));
+    if (existing.isDirectory() && header.type !== 'directory') throw invalid(`cannot overwrite directory ${name} with non-directory ${into}`);
+    if (!existing.isDirectory() && header.type === 'directory') throw invalid(`cannot overwrite non-directory ${name} with directory ${into}`);
   },
-};
+});
 
 export function packRoot({ root, sink }: Jobs['packRoot']['input']): null {
   const ring = new Ring(sink);

@@ -216,5 +216,7 @@ function naming(error: unknown, header: TarHeader): unknown {
   if (code === 'ERR_OUT_OF_RANGE' || code === 'ERR_INVALID_ARG_VALUE' || code === 'ENAMETOOLONG') {
     return invalid(`invalid entry ${JSON.stringify(textOf(header.name))} in the archive: ${messageOf(error)}`, error);
   }
+  // A call on a descriptor or of libc's does not say which file it was about.
+  if (error instanceof Error && 'syscall' in error && !('path' in error)) return Object.assign(error, { path: `/${textOf(header.name)}` });
   return error;
 }
