@@ -161,7 +161,7 @@ describe('mounts of a container that does not run', () => {
     const volume = path.join(top, `volume${counter}`);
     mkdirSync(volume);
     writeFileSync(`${volume}/in`, 'volume');
-    const before = readFileSync('/proc/self/mountinfo', 'utf8');
+    const mounts = (): string[] => readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter((line) => line.includes(top));
     // The image's own symlink must not lead the mount to the host.
     symlinkSync('/etc/conf', `${root}/data`);
     const over = view({ mounts: [{ source: volume, target: '/data', readOnly: false }, { source: `${volume}/in`, target: '/etc/passwd', readOnly: true }], readOnlyRoot: true });
@@ -173,7 +173,7 @@ describe('mounts of a container that does not run', () => {
     await write('/etc/conf', [{ name: 'out', content: '1' }], { view: { ...over, mounts: [{ source: volume, target: '/etc/conf', readOnly: false }] } });
     assert.deepEqual(readdirSync(volume), ['in', 'out']);
     assert.deepEqual(readdirSync(`${root}/etc/conf`), ['x']);
-    assert.equal(readFileSync('/proc/self/mountinfo', 'utf8'), before);
+    assert.deepEqual(mounts(), []);
     await assert.rejects(archive.stat(view({ mounts: [{ source: '/no/such', target: '/data', readOnly: false }] }), '/'), /cannot mount \/no\/such/);
     assert.equal((await archive.stat(view(), '/etc/passwd')).size, 4);
   });
