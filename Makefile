@@ -4,7 +4,11 @@ OXLINT := $(NODE) node_modules/oxlint/bin/oxlint
 TSC := $(NODE) node_modules/typescript/bin/tsc
 RUN_TESTS := $(NODE) test/run.ts
 
-.PHONY: build packages shim run test test-unit test-shim test-contract test-crash soak lint bench release clean
+.DEFAULT_GOAL := build
+.PHONY: help build packages shim run test test-unit test-shim test-contract test-crash soak lint bench release clean
+
+help:
+	@echo 'build  run  test  test-unit  test-shim  test-contract  test-crash  soak  lint  bench  release  clean'
 
 build: packages node_modules/.package-lock.json shim
 
