@@ -9,6 +9,7 @@ import { containerStreamRoutes } from '../api/containerStreams.ts';
 import { eventRoutes } from '../api/events.ts';
 import { execRoutes } from '../api/exec.ts';
 import { imageRoutes } from '../api/images.ts';
+import { networkRoutes } from '../api/networks.ts';
 import { pingRoutes } from '../api/ping.ts';
 import { createRouter } from '../api/router.ts';
 import { apiHandler } from '../api/server.ts';
@@ -23,7 +24,8 @@ import type { Config } from '../core/options/table.ts';
 import type { LayerPort } from '../core/ports/layers.ts';
 import type { EngineSettings } from '../core/settings.ts';
 import { Containers } from '../engine/containers.ts';
-import type { EngineContext } from '../engine/context.ts';
+import { attachedTo, connectContainer, disconnectContainer } from '../engine/connect.ts';
+import { type EngineContext, publish } from '../engine/context.ts';
 import { imageUses } from '../engine/query.ts';
 import { clearLayers, restoreContainers } from '../engine/restore.ts';
 import { applyLiveRestore, shutdownContainers } from '../engine/shutdown.ts';
@@ -121,6 +123,14 @@ export async function compose(config: Config, logger: Logger): Promise<Daemon> {
     ...execRoutes(ctx),
     ...eventRoutes(ctx),
     ...volumeRoutes(ctx),
+    ...networkRoutes({
+      networks: network,
+      clock: systemClock,
+      attached: (networkId) => attachedTo(ctx, networkId),
+      connect: (container, record, request) => connectContainer(ctx, ctx.containers.resolve(container), { network: record, request }),
+      disconnect: (container, record, { force }) => disconnectContainer(ctx, ctx.containers.resolve(container), { network: record, force }),
+      publish: (action, record) => publish(ctx, { type: 'network', action, actorId: record.id, attributes: { name: record.name, type: record.driver } }),
+    }),
     ...imageRoutes({ images, clock: systemClock, driver, uses: () => imageUses(ctx) }),
   ]);
   return {

@@ -10,7 +10,7 @@ import { containerOfMode, isContainerMode, isPrivateNetwork } from '../core/cont
 import { logAttributes, parseLogOptions } from '../core/logOptions.ts';
 import { isMissingCommand, startExitCode } from '../core/container/startFailure.ts';
 import type { EndpointRequest } from '../core/container/config.ts';
-import type { PortSocket, Sandbox } from '../core/ports/network.ts';
+import type { NetworkRecord, PortSocket, Sandbox } from '../core/ports/network.ts';
 import type { ContainerShimSpec, ShimHandle, ShimLogSpec } from '../core/ports/shim.ts';
 import { connectPending } from './attach.ts';
 import { buildBundle, cgroupPathOf } from './bundle.ts';
@@ -143,9 +143,14 @@ export function endpointsOf(ctx: EngineContext, container: Container): { network
   if (record.config.networkDisabled) return [];
   return Object.entries(record.networks).map(([name, request]) => {
     const network = ctx.network.resolve(name);
-    const aliases = network.name === 'bridge' ? [] : [...request.aliases, record.id.slice(0, 12), record.config.hostname];
-    return { networkId: network.id, request, dnsNames: [...new Set([record.name, ...aliases])].filter((each) => each !== '') };
+    return { networkId: network.id, request, dnsNames: endpointNames(container, network, request) };
   });
+}
+
+/** The names under which others on a network find a container; on the default bridge, which has no names, they are only shown. */
+export function endpointNames({ record }: Container, network: NetworkRecord, request: EndpointRequest): string[] {
+  const aliases = network.name === 'bridge' ? [] : [...request.aliases, record.id.slice(0, 12), record.config.hostname];
+  return [...new Set([record.name, ...aliases])].filter((name) => name !== '');
 }
 
 export function publishNetwork(ctx: EngineContext, container: Container, what: { action: 'connect' | 'disconnect'; endpoint: Sandbox['endpoints'][number] }): void {

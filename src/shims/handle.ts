@@ -56,6 +56,7 @@ export class SocketShimHandle implements ShimHandle {
       'live-restore': change.liveRestore,
       'stop-signal': change.stopSignal,
       'stop-timeout-ms': change.stopTimeoutMs,
+      'keep-links': change.keepLinks?.join(','),
     });
   }
 

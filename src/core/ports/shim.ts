@@ -250,6 +250,8 @@ export interface PolicyChange {
   readonly liveRestore?: boolean;
   readonly stopSignal?: number;
   readonly stopTimeoutMs?: number;
+  /** All links that belong in the container's network namespace from now on. */
+  readonly keepLinks?: readonly string[];
 }
 
 /** One shim that lives or lived. Holds no descriptor between calls: making one is free, dropping one needs nothing. */

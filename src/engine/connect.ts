@@ -1,0 +1,83 @@
+/** `docker network connect` and `disconnect`: the record says it, and a running container has it at once. */
+import { conflict, forbidden, invalid } from '../base/errors.ts';
+import type { EndpointRequest } from '../core/container/config.ts';
+import { hostsFile } from '../core/oci/etcFiles.ts';
+import { isContainerMode, isHostMode } from '../core/container/modes.ts';
+import type { EndpointRecord, NetworkRecord, Sandbox } from '../core/ports/network.ts';
+import type { Container } from './container.ts';
+import type { EngineContext } from './context.ts';
+import { endpointNames, publishNetwork } from './start.ts';
+
+export interface AttachedEndpoint {
+  containerId: string;
+  /** Without the slash. */
+  name: string;
+  endpoint: EndpointRecord;
+}
+
+/** Who is on a network now. */
+export const attachedTo = (ctx: EngineContext, networkId: string): AttachedEndpoint[] =>
+  ctx.containers.all().flatMap((container) =>
+    (container.sandbox?.endpoints ?? []).filter((endpoint) => endpoint.networkId === networkId).map((endpoint) => ({ containerId: container.id, name: container.record.name, endpoint })));
+
+export function connectContainer(ctx: EngineContext, container: Container, what: { network: NetworkRecord; request: EndpointRequest }): Promise<void> {
+  const { network, request } = what;
+  return container.lock.run(async () => {
+    refuseSharing(container, network);
+    if (keyOf(container, network) !== undefined) throw forbidden(`endpoint with name ${container.record.name} already exists in network ${network.name}`);
+    if (isLiveSandbox(container)) {
+      const sandbox = await ctx.network.connect(container.id, container.sandbox, { networkId: network.id, request, dnsNames: endpointNames(container, network, request) });
+      await keep(ctx, container, sandbox);
+      const endpoint = sandbox.endpoints.find(({ networkId }) => networkId === network.id);
+      if (endpoint !== undefined) publishNetwork(ctx, container, { action: 'connect', endpoint });
+    }
+    await record(ctx, container, { ...container.record.networks, [network.name]: request });
+  });
+}
+
+export function disconnectContainer(ctx: EngineContext, container: Container, what: { network: NetworkRecord; force: boolean }): Promise<void> {
+  const { network } = what;
+  return container.lock.run(async () => {
+    if (isHostMode(container.record.hostConfig.networkMode) && network.name === 'host') throw forbidden('container cannot be disconnected from host network or connected to host network');
+    const key = keyOf(container, network);
+    const endpoint = container.sandbox?.endpoints.find(({ networkId }) => networkId === network.id);
+    if (key === undefined && endpoint === undefined) throw forbidden(`container ${container.id} is not connected to network ${network.name}`);
+    if (isLiveSandbox(container) && endpoint !== undefined) {
+      await keep(ctx, container, await ctx.network.disconnect(container.id, container.sandbox, network.id));
+      publishNetwork(ctx, container, { action: 'disconnect', endpoint });
+    }
+    await record(ctx, container, Object.fromEntries(Object.entries(container.record.networks).filter(([name]) => name !== key)));
+  });
+}
+
+function refuseSharing(container: Container, network: NetworkRecord): void {
+  const { networkMode } = container.record.hostConfig;
+  if (container.state.kind === 'removing' || container.problem !== '') throw conflict(`container ${container.id} is marked for removal and cannot be connected to a network`);
+  if (isContainerMode(networkMode)) throw invalid('container sharing network namespace with another container or host cannot be connected to any other network');
+  if (isHostMode(networkMode) || network.driver === 'host') throw invalid('container cannot be disconnected from host network or connected to host network');
+  if (networkMode === 'none' || network.driver === 'null') throw invalid('container cannot be connected to multiple networks with one of the networks in private (none) mode');
+}
+
+/** Under which name or id the container's record has the network. */
+const keyOf = (container: Container, network: NetworkRecord): string | undefined =>
+  Object.keys(container.record.networks).find((name) => name === network.name || name === network.id);
+
+const isLiveSandbox = (container: Container): container is Container & { sandbox: Sandbox } => container.sandbox !== null && container.occupied;
+
+async function record(ctx: EngineContext, container: Container, networks: Record<string, EndpointRequest>): Promise<void> {
+  const changed = { ...container.record, networks };
+  await ctx.store.save(changed);
+  container.record = changed;
+}
+
+/** The sandbox as it is now: for the next daemon, for the shim's restarts, and in the container's hosts file. */
+async function keep(ctx: EngineContext, container: Container, sandbox: Sandbox): Promise<void> {
+  container.sandbox = sandbox;
+  await ctx.store.saveSandbox(container.id, sandbox);
+  await container.handle?.policy({ keepLinks: sandbox.endpoints.map(({ link }) => link).filter((link) => link !== '') });
+  const { config, hostConfig } = container.record;
+  const addresses = sandbox.endpoints.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6].filter((address) => address !== ''));
+  await ctx.store.writeEtc(container.id, {
+    hosts: hostsFile({ hostname: config.hostname, domainname: config.domainname, addresses, extraHosts: hostConfig.extraHosts, hostGatewayIps: ctx.settings().hostGatewayIps }),
+  });
+}
