@@ -43,7 +43,7 @@ struct machine {
 	int64_t drain_deadline, drain_sweep;
 	uint64_t drain_reads; // as of the last look
 	uint64_t flush_mark;
-	bool adopted, host_down, forced, exit_pending, killed, cancelled;
+	bool adopted, host_down, forced, exit_pending, cancelled;
 	bool run_failed; // the restart itself failed: there is no process whose end could be told
 	int exit_status; // as of waitpid; -1: unknown
 	int stop_signal;
