@@ -13,10 +13,12 @@ const MAX_BEHIND = 1000;
 export interface ProgressOptions {
   /** Begin at once: every error is told in the stream (`load`). */
   readonly begun: boolean;
+  /** Aborted when the client goes: then there is nobody to tell of a failure. */
+  readonly signal: AbortSignal;
 }
 
 /** Runs `work` and sends what it tells. Throws what it throws if nothing was sent. */
-export async function streamProgress(response: ApiResponse, { begun }: ProgressOptions, work: (progress: ProgressSink) => Promise<unknown>): Promise<void> {
+export async function streamProgress(response: ApiResponse, { begun, signal }: ProgressOptions, work: (progress: ProgressSink) => Promise<unknown>): Promise<void> {
   const lines = new ProgressLines(response);
   if (begun) lines.begin();
   let failure: { error: unknown } | undefined;
@@ -26,16 +28,17 @@ export async function streamProgress(response: ApiResponse, { begun }: ProgressO
     failure = { error };
   }
   const stream = await lines.drained();
+  if (signal.aborted) return;
   if (failure === undefined) (stream ?? lines.begin()).end();
   else if (stream === undefined) throw failure.error;
-  else if (!lines.gone) await stream.fail(failure.error);
+  else await stream.fail(failure.error);
 }
 
 class ProgressLines {
-  /** The client has gone; nobody reads any more. */
-  gone = false;
   readonly #response: ApiResponse;
   readonly #queue: Progress[] = [];
+  /** The client has gone; nobody reads any more. */
+  #gone = false;
   #stream: StreamWriter | undefined;
   #writing: Promise<void> | undefined;
 
@@ -49,7 +52,7 @@ class ProgressLines {
   }
 
   push(progress: Progress): void {
-    if (this.gone) return;
+    if (this.#gone) return;
     const counts = progress.kind === 'status' && progress.progress !== undefined;
     if (counts && this.#queue.length >= MAX_BEHIND) return;
     this.#queue.push(progress);
@@ -67,7 +70,7 @@ class ProgressLines {
       for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) await stream.line(progressView(next));
     } catch (error) {
       if (!isKind(error, 'unavailable')) throw error;
-      this.gone = true;
+      this.#gone = true;
       this.#queue.length = 0;
     } finally {
       this.#writing = undefined;

@@ -2,7 +2,7 @@
 import { pipeline } from 'node:stream/promises';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
-import { isKind, notImplemented } from '../base/errors.ts';
+import { notImplemented } from '../base/errors.ts';
 import { createdNs, imageHistory, listImages, sharedSizes } from '../core/image/list.ts';
 import type { ImageFilter } from '../core/image/list.ts';
 import type { Image } from '../core/image/image.ts';
@@ -105,7 +105,7 @@ async function create({ images }: ImageRouteDeps, request: ApiRequest, response:
     const options = {
       repo: query.text('repo'), tag: query.text('tag'), message: query.text('message') || `Imported from ${source}`, changes: query.all('changes'), platform, signal,
     };
-    await streamProgress(response, { begun: false }, async (progress) => {
+    await streamProgress(response, { begun: false, signal: request.signal }, async (progress) => {
       const tar: Readable = source === '-' ? request.body : await images.fetch(source, progress, signal);
       await images.import(tar, { ...options, progress });
     });
@@ -117,14 +117,14 @@ async function create({ images }: ImageRouteDeps, request: ApiRequest, response:
   // A name alone means all its tags, unless it has one of its own.
   const allTags = tagText === '' && !/:[^/]*$|@/.test(name);
   const auth = authOf(request);
-  await streamProgress(response, { begun: false }, (progress) => images.pull({ reference, allTags, platform, auth, progress, signal }));
+  await streamProgress(response, { begun: false, signal: request.signal }, (progress) => images.pull({ reference, allTags, platform, auth, progress, signal }));
 }
 
 async function push({ images }: ImageRouteDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
   const name = request.param('name');
   const tagText = request.query.text('tag');
   const options = { reference: tagText === '' ? name : `${name}:${tagText}`, allTags: tagText === '', auth: authOf(request), signal: request.signal };
-  await streamProgress(response, { begun: false }, (progress) => images.push({ ...options, progress }));
+  await streamProgress(response, { begun: false, signal: request.signal }, (progress) => images.push({ ...options, progress }));
 }
 
 const authOf = (request: ApiRequest): RegistryAuth | null => decodeRegistryAuth(request.header('x-registry-auth'));
@@ -132,7 +132,7 @@ const authOf = (request: ApiRequest): RegistryAuth | null => decodeRegistryAuth(
 async function load({ images }: ImageRouteDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
   const { query, signal } = request;
   const options = { quiet: query.bool('quiet', true), platform: decodePlatform(query.text('platform')), signal };
-  await streamProgress(response, { begun: true }, (progress) => images.load(request.body, { ...options, progress }));
+  await streamProgress(response, { begun: true, signal }, (progress) => images.load(request.body, { ...options, progress }));
 }
 
 async function save({ images }: ImageRouteDeps, request: ApiRequest, response: ApiResponse): Promise<void> {
@@ -146,7 +146,7 @@ async function save({ images }: ImageRouteDeps, request: ApiRequest, response: A
     stream.end();
   } catch (error) {
     // A client that has gone is no failure; any other breaks the stream off, which is what tells the client.
-    if (!request.signal.aborted || !isKind(error, 'unavailable')) throw error;
+    if (!request.signal.aborted) throw error;
   }
 }
 

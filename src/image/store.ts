@@ -38,6 +38,8 @@ interface ImageRecord {
 
 interface Entry {
   readonly config: ImageConfig;
+  /** Chain ids of its layers, lowest first. */
+  readonly chain: readonly string[];
   readonly record: ImageRecord;
 }
 
@@ -110,8 +112,9 @@ export class ImageStore {
       layerSizes: options.layerSizes,
       detached: false,
     };
-    await this.#write(id, { config, record });
-    return this.#image(id, { config, record });
+    const entry = { config, chain: chainIds(config.diffIds), record };
+    await this.#write(id, entry);
+    return this.#image(id, entry);
   }
 
   /** The image is gone for everybody but the containers that use it. */
@@ -126,19 +129,19 @@ export class ImageStore {
   }
 
   /** Forgets the image; its layers and names are the caller's. The chain ids it had, lowest first. */
-  async remove(id: string): Promise<string[]> {
+  async remove(id: string): Promise<readonly string[]> {
     const entry = this.#entries.get(id);
     if (entry === undefined) return [];
     await removeRecord(this.#recordPath(id));
     this.#entries.delete(id);
     await failpoint('image.remove');
     await rm(this.#blobPath(id), { force: true });
-    return chainIds(entry.config.diffIds);
+    return entry.chain;
   }
 
   /** Chain ids of everything that an image, whole or detached, is made of. */
   neededLayers(): Set<string> {
-    return new Set([...this.#entries.values()].flatMap(({ config }) => chainIds(config.diffIds)));
+    return new Set([...this.#entries.values()].flatMap(({ chain }) => chain));
   }
 
   /** False while an image is unreadable: then nothing may be taken for garbage. */
@@ -168,7 +171,8 @@ export class ImageStore {
       if (read.kind === 'newer') throw new Error(`its record was written by a newer release (schema ${read.schema})`);
       const bytes = await this.configBytes(id);
       if (sha256(bytes) !== id) throw new Error('its config does not have the digest it should have');
-      this.#entries.set(id, { config: decodeImageConfig(bytes), record: read.value });
+      const config = decodeImageConfig(bytes);
+      this.#entries.set(id, { config, chain: chainIds(config.diffIds), record: read.value });
     } catch (error) {
       this.#unreadable.push(id);
       problem(`image ${id} cannot be read and is left alone: ${messageOf(error)}`);
