@@ -7,9 +7,11 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
+import fc from 'fast-check';
 import { tarOf } from '../../test/fixtures/tar.ts';
 import { isKind } from '../base/errors.ts';
 import { silentLogger } from '../base/logger.ts';
+import type { EntryType } from '../base/tar/header.ts';
 import { listXattrs } from '../sys/xattr.ts';
 import { Overlay2 } from './overlay2.ts';
 
@@ -134,6 +136,39 @@ describe('hostile layers', () => {
     for (const tar of bad.slice(0, 4)) await assert.rejects(apply(driver, tar), (error) => isKind(error, 'invalid'));
     assert.deepEqual(await driver.list(), []);
     assert.deepEqual(leftovers('refused'), []);
+  });
+
+  test('whatever they say: applied and given back byte for byte, or refused with nothing left', async () => {
+    const driver = await open('any');
+    const outside = path.join(top, 'any-outside');
+    mkdirSync(outside);
+    writeFileSync(`${outside}/canary`, 'sings');
+    const part = fc.constantFrom('a', 'b', 'c', '..', '.', '.wh.a', '.wh.b', '.wh..wh..opq', '.wh.', '');
+    const name = fc.array(part, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
+    const link = fc.oneof(name, fc.constantFrom(outside, `${outside}/canary`, '../../any-outside', '/', '..'));
+    const entry = fc.record({
+      name,
+      linkName: link,
+      type: fc.constantFrom<EntryType>('file', 'file', 'directory', 'symlink', 'hardlink', 'char', 'fifo'),
+      mode: fc.nat(0o7777),
+      content: fc.constantFrom('', 'x', 'content'),
+    });
+    const seen = { applied: 0, whole: 0, refused: 0 };
+    await fc.assert(
+      fc.asyncProperty(fc.array(entry, { minLength: 1, maxLength: 8 }), async (list) => {
+        const tar = tarOf(...list.map(({ content, ...rest }) => (rest.type === 'file' ? { ...rest, content } : rest)));
+        const chain = await apply(driver, tar).catch(() => undefined);
+        assert.deepEqual([readdirSync(outside), readFileSync(`${outside}/canary`, 'utf8'), leftovers('any')], [['canary'], 'sings', []]);
+        if (chain === undefined) return void seen.refused++;
+        seen.applied++;
+        const back = await driver.tar(chain).then(buffer, () => undefined);
+        if (back !== undefined) seen.whole++;
+        assert.ok(back === undefined || back.equals(tar));
+        await driver.remove(chain);
+      }),
+      { numRuns: 150 },
+    );
+    assert.ok(seen.applied > 20 && seen.refused > 20 && seen.whole > 20, JSON.stringify(seen));
   });
 
   test('a path that comes twice: the last counts, and the tar is known not to come back', async () => {
