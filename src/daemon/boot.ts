@@ -12,6 +12,7 @@ import type { Config } from '../core/options/table.ts';
 import { sdNotify } from '../sys/sdNotify.ts';
 import type { Notify } from '../sys/sdNotify.ts';
 import type { Daemon } from './compose.ts';
+import { effectiveExecRoot, recordExecRoot } from './execRoot.ts';
 import { openListeners } from './listeners.ts';
 import { takeRoots, writePidFile } from './lock.ts';
 import { createLogger, logLevel } from './log.ts';
@@ -66,24 +67,27 @@ interface Run {
   readonly hangUps: HangUps;
 }
 
-async function run({ commandLine, config, logger, hangUps }: Run): Promise<void> {
+async function run({ commandLine, config: configured, logger, hangUps }: Run): Promise<void> {
   if (process.geteuid?.() !== 0) throw invalid('moored needs to be started with root privileges');
   logger.info('Starting up', { version: VERSION, commit: COMMIT, node: process.version });
   describeOnUser1(logger);
   const stop = stopRequested(logger);
   const notify = tolerant(sdNotify(), logger);
-  for (const { key, status } of notices(config)) {
+  for (const { key, status } of notices(configured)) {
     logger.warn(status === 'not-yet' ? `option ${key} is not honoured yet` : `option ${key} is accepted and has no effect`);
   }
 
   using held = new DisposableStack();
+  const { execRoot, pending } = effectiveExecRoot(configured);
+  const config = { ...configured, execRoot };
   held.use(takeRoots(config));
+  await recordExecRoot(config);
   const gate = createGate();
   const listeners = await openListeners(config, gate.handler, logger);
   held.use(writePidFile(config.pidfile));
   try {
     const { compose } = await import('./compose.ts');
-    const daemon = await compose(config, logger);
+    const daemon = await compose(config, logger, pending ? [`exec-root ${configured.execRoot} waits until no container of ${execRoot} runs`] : []);
     gate.open(daemon.handler);
     reloadOnHangUp({ commandLine, config, logger, hangUps, daemon, notify });
     logger.info('Daemon has completed initialization');

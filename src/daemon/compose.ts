@@ -64,8 +64,8 @@ export interface Daemon {
   shutdown(how: Shutdown): Promise<void>;
 }
 
-/** Everything that has to be there before a request is answered. */
-export async function compose(config: Config, logger: Logger): Promise<Daemon> {
+/** Everything that has to be there before a request is answered. `pending`: options that changed and wait, one line each. */
+export async function compose(config: Config, logger: Logger, pending: readonly string[]): Promise<Daemon> {
   const { dataRoot, execRoot } = config;
   const id = await engineId(dataRoot);
   const layers = await openLayers(config, logger);
@@ -102,7 +102,9 @@ export async function compose(config: Config, logger: Logger): Promise<Daemon> {
     clock: systemClock,
     logger,
     settings: () => settings,
+    pending: () => [...pending, ...network.pending()],
   };
+  for (const line of pending) logger.warn(line);
   await images.recover();
   const { later } = await restoreContainers(ctx);
   await clearLayers(ctx);

@@ -2,7 +2,7 @@
  * The program. A SIGHUP before its handler is in place ends a process, and `systemctl reload` may come at any time: so the
  * handler is the first thing there is, and all else is imported after it.
  */
-export {};
+import { enableCompileCache } from 'node:module';
 
 const hangUps = { count: 0, notify: () => {} };
 process.on('SIGHUP', () => {
@@ -11,6 +11,9 @@ process.on('SIGHUP', () => {
 });
 // Until there is something to say; by default Node would open its debugger.
 process.on('SIGUSR1', () => {});
+
+// Half of a start is reading source text: what was read once is kept. Where the folder cannot be written nothing is.
+enableCompileCache('/var/cache/moored');
 
 const { boot } = await import('./boot.ts');
 await boot(process.argv.slice(2), hangUps);

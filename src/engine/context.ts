@@ -37,6 +37,8 @@ export interface EngineContext {
   readonly clock: Clock;
   readonly logger: Logger;
   settings(): EngineSettings;
+  /** Options that changed but wait for running containers (continuity S6), one line each. */
+  pending(): string[];
 }
 
 /** The storage driver that holds a container's writable layer. */

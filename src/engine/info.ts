@@ -38,7 +38,7 @@ export async function engineInfo(ctx: EngineContext): Promise<EngineInfo> {
     sys: ctx.host.sysInfo(),
     settings,
     nowNs: ctx.clock.nowNs(),
-    warnings: [...limitWarnings(ctx.host.sysInfo()), ...ctx.network.pending().map((line) => `WARNING: ${line}`), ...broken],
+    warnings: [...limitWarnings(ctx.host.sysInfo()), ...ctx.pending().map((line) => `WARNING: ${line}`), ...broken],
   };
 }
 

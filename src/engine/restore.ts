@@ -7,6 +7,7 @@ import { mapLimit } from '../base/mutex.ts';
 import type { LoadedContainer } from '../core/ports/containerStore.ts';
 import type { Liveness } from '../core/ports/shim.ts';
 import { type Observed, planRestore, type RestoreStep } from '../core/restorePlan.ts';
+import { isContainerMode } from '../core/container/modes.ts';
 import { cgroupPathOf } from './bundle.ts';
 import { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
@@ -37,7 +38,15 @@ export async function restoreContainers(ctx: EngineContext): Promise<{ later: Pr
   await ctx.network.restore(live.map((container) => ({ containerId: container.id, sandbox: sandboxOf(container) })));
   await ctx.volumes.restore(live.flatMap((container) => volumeNames(container).map((name) => ({ name, user: container.id }))));
   await mapLimit(tasks, AT_ONCE, ({ container, steps }) => carryOut(ctx, container, steps.filter(isImmediate)));
-  return { later: mapLimit(tasks, 8, ({ container, steps }) => carryOut(ctx, container, steps.filter((step) => !isImmediate(step)))).then(() => undefined) };
+  return { later: carryOutLater(ctx, tasks) };
+}
+
+/** Containers that share another's network are started after the others, so that it is there. */
+async function carryOutLater(ctx: EngineContext, tasks: readonly Task[]): Promise<void> {
+  const dependent = ({ container }: Task): boolean => isContainerMode(container.record.hostConfig.networkMode);
+  for (const group of [tasks.filter((task) => !dependent(task)), tasks.filter(dependent)]) {
+    await mapLimit(group, 8, ({ container, steps }) => carryOut(ctx, container, steps.filter((step) => !isImmediate(step))));
+  }
 }
 
 /** What must be done before the API answers; the rest may take its time. */
