@@ -4,6 +4,7 @@ import type { VolumeRecord } from '../core/ports/volumes.ts';
 import { publish } from '../engine/context.ts';
 import type { EngineContext } from '../engine/context.ts';
 import { usersOfVolume } from '../engine/remove.ts';
+import { publishVolume } from '../engine/resourceEvents.ts';
 import type { Filters } from '../wire/filters.ts';
 import { VolumeCreateBody, volumeView } from '../wire/volume.ts';
 import type { ApiRequest } from './request.ts';
@@ -96,6 +97,3 @@ async function prune(ctx: EngineContext, request: ApiRequest): Promise<{ Volumes
   publish(ctx, { type: 'volume', action: 'prune', actorId: '', attributes: { reclaimed: String(reclaimed) } });
   return { VolumesDeleted: deleted.length === 0 ? null : deleted, SpaceReclaimed: reclaimed };
 }
-
-const publishVolume = (ctx: EngineContext, record: VolumeRecord, action: 'create' | 'destroy'): void =>
-  publish(ctx, { type: 'volume', action, actorId: record.name, attributes: { driver: record.driver } });

@@ -2,6 +2,7 @@
 import { conflict } from '../base/errors.ts';
 import { stringify } from '../base/json.ts';
 import { cgroupsPath } from '../core/oci/cgroupsPath.ts';
+import type { ContainerConfig } from '../core/container/config.ts';
 import { containerOfMode, isContainerMode, isHostMode } from '../core/container/modes.ts';
 import type { ExecRecord } from '../core/container/record.ts';
 import { isLive, pidOf } from '../core/container/state.ts';
@@ -13,9 +14,11 @@ import { resolveUser, type ResolvedUser } from '../core/oci/user.ts';
 import type { Sandbox } from '../core/ports/network.ts';
 import type { Container } from './container.ts';
 import { type EngineContext, layersOf } from './context.ts';
+import { shmFolder } from './giveBack.ts';
 import { readyMounts } from './mounts.ts';
 
 const MAX_PASSWD_BYTES = 4 * 1024 * 1024;
+const MAX_HOSTS_BYTES = 1024 * 1024;
 
 /** Files of the bundle, and whether there is a probe to run. */
 export interface Bundle {
@@ -30,7 +33,6 @@ export const cgroupPathOf = (ctx: EngineContext, container: Container): string =
 export async function buildBundle(ctx: EngineContext, container: Container, run: { rootfs: string; sandbox: Sandbox | null }): Promise<Bundle> {
   const { record } = container;
   const settings = ctx.settings();
-  const paths = ctx.store.paths(container.id);
   const processInput = await processInputOf(ctx, container, { rootfs: run.rootfs, user: record.config.user });
   const input: SpecInput = {
     ...processInput,
@@ -50,7 +52,7 @@ export async function buildBundle(ctx: EngineContext, container: Container, run:
   const files: Record<string, string> = { 'config.json': stringify(ociSpec(input)) };
   if (probe !== undefined) files['health.json'] = stringify(probe);
   await writeEtcFiles(ctx, container, run.sandbox);
-  if (record.hostConfig.ipcMode === 'shareable') await ctx.host.mountShm(`${paths.execDir}/shm`, record.hostConfig.shmSize);
+  if (record.hostConfig.ipcMode === 'shareable') await ctx.host.mountShm(shmFolder(ctx, container), record.hostConfig.shmSize);
   return { files, probe: probe !== undefined };
 }
 
@@ -64,7 +66,7 @@ async function processInputOf(ctx: EngineContext, container: Container, root: { 
   const { record } = container;
   const settings = ctx.settings();
   return {
-    config: record.config,
+    config: { ...record.config, ...namesOf(ctx, container) },
     host: record.hostConfig,
     user: await userOf(ctx, root.rootfs, { user: root.user, groups: record.hostConfig.groupAdd }),
     linkedEnv: [],
@@ -73,6 +75,13 @@ async function processInputOf(ctx: EngineContext, container: Container, root: { 
     capabilities: ctx.host.facts().capabilities,
     maxNofile: ctx.host.facts().maxNofile,
   };
+}
+
+/** A container in another's network has the other's names too. */
+function namesOf(ctx: EngineContext, container: Container): Pick<ContainerConfig, 'hostname' | 'domainname'> {
+  const { networkMode } = container.record.hostConfig;
+  const { hostname, domainname } = (isContainerMode(networkMode) ? peer(ctx, networkMode) : container).record.config;
+  return { hostname, domainname };
 }
 
 async function userOf(ctx: EngineContext, rootfs: string, who: { user: string; groups: string[] }): Promise<ResolvedUser> {
@@ -109,8 +118,16 @@ async function writeEtcFiles(ctx: EngineContext, container: Container, sandbox: 
   if (isContainerMode(hostConfig.networkMode)) return;
   const settings = ctx.settings();
   const addresses = (sandbox?.endpoints ?? []).flatMap((endpoint) => [endpoint.ipv4, endpoint.ipv6].filter((address) => address !== ''));
+  const hostFile = isHostMode(hostConfig.networkMode) ? await ctx.host.readFileInRoot('/', 'etc/hosts', MAX_HOSTS_BYTES) : undefined;
   await ctx.store.writeEtc(container.id, {
-    hosts: hostsFile({ hostname: config.hostname, domainname: config.domainname, addresses, extraHosts: hostConfig.extraHosts, hostGatewayIps: settings.hostGatewayIps }),
+    hosts: hostsFile({
+      hostname: config.hostname,
+      domainname: config.domainname,
+      addresses,
+      extraHosts: hostConfig.extraHosts,
+      hostGatewayIps: settings.hostGatewayIps,
+      ...(hostFile === undefined ? {} : { hostFile: hostFile.toString('utf8') }),
+    }),
     hostname: hostnameFile(config.hostname),
     resolvConf: resolvConf({
       host: await ctx.host.resolvConf(),
@@ -124,8 +141,8 @@ async function writeEtcFiles(ctx: EngineContext, container: Container, sandbox: 
 
 function shmOf(ctx: EngineContext, container: Container): { shmPath?: string } {
   const { ipcMode } = container.record.hostConfig;
-  if (ipcMode === 'shareable') return { shmPath: `${ctx.store.paths(container.id).execDir}/shm` };
-  if (isContainerMode(ipcMode)) return { shmPath: `${ctx.store.paths(peer(ctx, ipcMode).id).execDir}/shm` };
+  if (ipcMode === 'shareable') return { shmPath: shmFolder(ctx, container) };
+  if (isContainerMode(ipcMode)) return { shmPath: shmFolder(ctx, peer(ctx, ipcMode)) };
   return {};
 }
 

@@ -6,7 +6,8 @@ import { isContainerMode, isHostMode } from '../core/container/modes.ts';
 import type { EndpointRecord, NetworkRecord, Sandbox } from '../core/ports/network.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
-import { endpointNames, publishNetwork } from './start.ts';
+import { publishNetwork } from './resourceEvents.ts';
+import { endpointNames } from './start.ts';
 
 export interface AttachedEndpoint {
   containerId: string;

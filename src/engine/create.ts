@@ -16,6 +16,7 @@ import type { Image } from '../core/image/image.ts';
 import { checkLogConfig } from '../core/logOptions.ts';
 import { Container } from './container.ts';
 import { type EngineContext, publishContainer } from './context.ts';
+import { publishVolume } from './resourceEvents.ts';
 
 export interface CreateRequest {
   /** Empty: one is made up. */
@@ -131,7 +132,10 @@ async function make(ctx: EngineContext, planned: ContainerRecord, volumes: Volum
 async function makeVolumes(ctx: EngineContext, planned: ContainerRecord, work: { volumes: VolumeRequest[]; undo: AsyncDisposableStack }): Promise<MountPoint[]> {
   const byName = new Map<string, { mountpoint: string; driver: string }>();
   for (const request of work.volumes) {
-    byName.set(request.name, await ctx.volumes.create(request));
+    const existed = ctx.volumes.list().some(({ name }) => name === request.name);
+    const volume = await ctx.volumes.create(request);
+    if (!existed) publishVolume(ctx, volume, 'create');
+    byName.set(request.name, volume);
     const anonymous = planned.mounts.some((mount) => mount.name === request.name && mount.anonymous);
     if (anonymous) work.undo.defer(() => ctx.volumes.remove(request.name));
   }

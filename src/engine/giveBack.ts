@@ -1,17 +1,27 @@
 /** What a run held and the daemon had given it: taken back after its end. Idempotent, so that a crash in between is finished by the next start. */
 import { messageOf } from '../base/errors.ts';
+import type { MountPoint } from '../core/container/mounts.ts';
 import type { Container } from './container.ts';
 import { type EngineContext, layersOf } from './context.ts';
+import { publishNetwork, publishUnmount } from './resourceEvents.ts';
 
 /** Network, mounts, volumes, exec folder. The caller holds the lock. What fails is logged and tried again at the next start or removal. */
 export async function giveBack(ctx: EngineContext, container: Container): Promise<void> {
+  // Of a run that is ending, not of one that a removal makes sure of.
+  const told = container.occupied;
   const sandbox = container.sandbox ?? (await ctx.store.loadSandbox(container.id));
   const attempts: [string, () => Promise<void>][] = [
     ['network', async () => {
-      if (sandbox !== null) await ctx.network.down(container.id, sandbox);
+      if (sandbox === null) return;
+      await ctx.network.down(container.id, sandbox);
+      for (const endpoint of told ? sandbox.endpoints : []) publishNetwork(ctx, container, { action: 'disconnect', endpoint });
     }],
+    ['shared memory', () => ctx.host.unmountShm(shmFolder(ctx, container))],
     ['root filesystem', () => layersOf(ctx, container).unmountRw(container.id)],
-    ...volumeNames(container).map((name): [string, () => Promise<void>] => ['volume', () => ctx.volumes.unmount(name, container.id)]),
+    ...volumeMounts(container).map((mount): [string, () => Promise<void>] => ['volume', async () => {
+      await ctx.volumes.unmount(mount.name, container.id);
+      if (told) publishUnmount(ctx, container, mount);
+    }]),
   ];
   await Promise.all(attempts.map(async ([what, attempt]) => {
     try {
@@ -23,4 +33,8 @@ export async function giveBack(ctx: EngineContext, container: Container): Promis
   container.sandbox = null;
 }
 
-export const volumeNames = (container: Container): string[] => container.record.mounts.flatMap((mount) => (mount.type === 'volume' ? [mount.name] : []));
+export const volumeMounts = (container: Container): MountPoint[] => container.record.mounts.filter(({ type }) => type === 'volume');
+export const volumeNames = (container: Container): string[] => volumeMounts(container).map(({ name }) => name);
+
+/** Where the /dev/shm of a container that shares it is mounted. */
+export const shmFolder = (ctx: EngineContext, container: Container): string => `${ctx.store.paths(container.id).execDir}/shm`;

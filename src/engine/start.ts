@@ -10,14 +10,15 @@ import { containerOfMode, isContainerMode, isPrivateNetwork } from '../core/cont
 import { logAttributes, parseLogOptions } from '../core/logOptions.ts';
 import { isMissingCommand, startExitCode } from '../core/container/startFailure.ts';
 import type { EndpointRequest } from '../core/container/config.ts';
-import type { NetworkRecord, PortSocket, Sandbox } from '../core/ports/network.ts';
+import type { NetworkRecord, PortSocket } from '../core/ports/network.ts';
 import type { ContainerShimSpec, ShimHandle, ShimLogSpec } from '../core/ports/shim.ts';
 import { connectPending } from './attach.ts';
 import { buildBundle, cgroupPathOf } from './bundle.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, layersOf, publish, runtimeTarget } from './context.ts';
-import { volumeNames } from './giveBack.ts';
+import { type EngineContext, layersOf, runtimeTarget } from './context.ts';
+import { volumeMounts } from './giveBack.ts';
 import { removeNow } from './remove.ts';
+import { publishMount, publishNetwork, publishUnmount } from './resourceEvents.ts';
 import { stopSignalOf, stopTimeoutMs } from './stop.ts';
 import { supervise } from './supervise.ts';
 
@@ -130,7 +131,10 @@ async function networkUp(ctx: EngineContext, container: Container, undo: AsyncDi
     publishAllPorts: hostConfig.publishAllPorts,
     sysctls: {},
   });
-  undo.defer(() => ctx.network.down(container.id, sandbox));
+  undo.defer(async () => {
+    await ctx.network.down(container.id, sandbox);
+    for (const endpoint of sandbox.endpoints) publishNetwork(ctx, container, { action: 'disconnect', endpoint });
+  });
   container.sandbox = sandbox;
   await ctx.store.saveSandbox(container.id, sandbox);
   for (const endpoint of sandbox.endpoints) publishNetwork(ctx, container, { action: 'connect', endpoint });
@@ -153,20 +157,14 @@ export function endpointNames({ record }: Container, network: NetworkRecord, req
   return [...new Set([record.name, ...aliases])].filter((name) => name !== '');
 }
 
-export function publishNetwork(ctx: EngineContext, container: Container, what: { action: 'connect' | 'disconnect'; endpoint: Sandbox['endpoints'][number] }): void {
-  const network = ctx.network.list().find(({ id }) => id === what.endpoint.networkId);
-  publish(ctx, {
-    type: 'network',
-    action: what.action,
-    actorId: what.endpoint.networkId,
-    attributes: { container: container.id, name: what.endpoint.networkName, type: network?.driver ?? 'bridge' },
-  });
-}
-
 async function mountVolumes(ctx: EngineContext, container: Container, undo: AsyncDisposableStack): Promise<void> {
-  for (const name of volumeNames(container)) {
-    await ctx.volumes.mount(name, container.id);
-    undo.defer(() => ctx.volumes.unmount(name, container.id));
+  for (const mount of volumeMounts(container)) {
+    await ctx.volumes.mount(mount.name, container.id);
+    publishMount(ctx, container, mount);
+    undo.defer(async () => {
+      await ctx.volumes.unmount(mount.name, container.id);
+      publishUnmount(ctx, container, mount);
+    });
   }
 }
 
