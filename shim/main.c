@@ -157,6 +157,7 @@ static int prepare(const char *dir, struct error *err)
 	if ((failed = loop_init(&shim.loop)) < 0 || (failed = take_signals()) < 0)
 		return error_set(err, "system", failed, "event loop");
 	shim.control.listener.fd = -1;
+	stdio_clear(&shim);
 	machine_init(&shim);
 	health_init(&shim);
 	return 0;

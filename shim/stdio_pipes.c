@@ -113,16 +113,21 @@ static void output_ready(struct source *source, uint32_t events)
 	deliver(o, read_buffer, (size_t)n);
 }
 
-int stdio_init(struct shim *shim, struct error *err)
+void stdio_clear(struct shim *shim)
 {
 	struct stdio *io = &shim->stdio;
 	for (size_t i = 0; i < ARRAY_LEN(io->out); i++)
 		io->out[i] = (struct output){ .source = { .fd = -1, .ready = output_ready }, .shim = shim, .stream = STREAM_STDOUT + (enum stream)i };
 	io->in.fd = io->console.fd = -1;
 	io->container[0] = io->container[1] = io->container[2] = -1;
+	io->quiet.fire = become_quiet;
+}
+
+int stdio_init(struct shim *shim, struct error *err)
+{
+	struct stdio *io = &shim->stdio;
 	io->rows = shim->spec.rows;
 	io->cols = shim->spec.cols;
-	io->quiet.fire = become_quiet;
 	if (shim->spec.terminal)
 		return console_listen(shim, err);
 	for (size_t i = 0; i < ARRAY_LEN(fifo_names); i++)

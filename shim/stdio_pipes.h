@@ -32,6 +32,7 @@ struct stdio {
 	bool touched;
 };
 
+void stdio_clear(struct shim *shim); // nothing is open
 int stdio_init(struct shim *shim, struct error *err); // makes the FIFOs or console.sock
 int stdio_open(struct shim *shim, struct error *err); // before each create: both ends
 void stdio_close_container_ends(struct shim *shim);

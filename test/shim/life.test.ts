@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { test } from 'node:test';
-import { Container, eventually, unframe } from './harness.ts';
+import { Container, SHIM, eventually, unframe } from './harness.ts';
 
 test('restarts on the same bundle, with a growing delay', async (t) => {
   const c = new Container(t, { args: ['sh', '-c', 'echo run; exit 3'], spec: { restart: 'on-failure', 'restart-max': 15 } });
@@ -261,4 +262,13 @@ test('a successor waits for a shim that is just leaving', async (t) => {
   await c.shimGone();
   assert.equal(c.logText(), 'run\n'.repeat(15));
   assert.deepEqual(c.journal().map((l) => l.seq), Array.from({ length: 45 }, (_, i) => i + 1));
+});
+
+test('a daemon that died while the container was being made leaves nothing behind', async (t) => {
+  const c = new Container(t, { args: ['sleep', '1000'] });
+  const child = spawn(SHIM, ['run', c.dir], { stdio: ['ignore', 'ignore', 'inherit', 'pipe'], detached: true });
+  child.stdio[3]?.destroy();
+  await new Promise((resolve) => child.once('exit', resolve));
+  assert.match(c.runc('state', c.id), /does not exist/);
+  assert.deepEqual(fs.readdirSync(c.dir).toSorted(), ['config.json', 'spec', 'status']);
 });
