@@ -41,13 +41,15 @@ export class Container {
   sandbox: Sandbox | null = null;
   handle: ShimHandle | null = null;
   watch: ShimWatch | null = null;
-  /** Settles when the present run is over and everything it held is given back. */
+  /** Settles when the present run is over and everything it held is given back; never rejects. Its end may be followed by another (a shim that was replaced): `whenSettled`. */
   settled: Promise<void> = Promise.resolve();
   /** Why the record itself cannot be used, or empty: such a container can only be looked at, stopped and removed. */
   readonly problem: string;
   /** Greater than 0: its end is followed by a start, so `--rm` waits. */
   kept = 0;
   readonly lock = new Mutex();
+  /** Held while the view is written. */
+  readonly viewLock = new Mutex();
   readonly execs = new Map<string, ExecSession>();
   readonly pendingAttaches = new Set<PendingAttach>();
   #state: ContainerState;
@@ -74,6 +76,15 @@ export class Container {
     if (event.kind !== 'started') return;
     for (const started of this.#starts) started();
     this.#starts.clear();
+  }
+
+  /** Resolves when no run is under way any more, whichever shims it had. */
+  async whenSettled(): Promise<void> {
+    let seen: Promise<void>;
+    do {
+      seen = this.settled;
+      await seen;
+    } while (seen !== this.settled);
   }
 
   /** Resolves when the shim next says that the container was started. */

@@ -123,7 +123,11 @@ async function launch(ctx: EngineContext, container: Container, start: ExecStart
 /** Follows a session to its end; also used for sessions of an earlier daemon. */
 export async function followEnd(ctx: EngineContext, container: Container, run: { session: ExecSession; ended: Promise<unknown> }): Promise<void> {
   await run.ended;
-  await endExec(ctx, container, run.session);
+  try {
+    await endExec(ctx, container, run.session);
+  } catch (error) {
+    ctx.logger.error('the end of an exec session could not be dealt with', { container: container.id, exec: run.session.record.id, error: messageOf(error) });
+  }
 }
 
 /** Takes a session's exit record: the code is the shim's word, or unknown. */

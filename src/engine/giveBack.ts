@@ -9,10 +9,10 @@ import { publishNetwork, publishUnmount } from './resourceEvents.ts';
 export async function giveBack(ctx: EngineContext, container: Container): Promise<void> {
   // Of a run that is ending, not of one that a removal makes sure of.
   const told = container.occupied;
-  const sandbox = container.sandbox ?? (await ctx.store.loadSandbox(container.id));
+  // A crash may have left a namespace whose sandbox was not written down yet.
+  const sandbox = container.sandbox ?? (await ctx.store.loadSandbox(container.id)) ?? { netnsPath: ctx.store.paths(container.id).netns, endpoints: [], ports: [] };
   const attempts: [string, () => Promise<void>][] = [
     ['network', async () => {
-      if (sandbox === null) return;
       await ctx.network.down(container.id, sandbox);
       for (const endpoint of told ? sandbox.endpoints : []) publishNetwork(ctx, container, { action: 'disconnect', endpoint });
     }],

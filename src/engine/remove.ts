@@ -19,7 +19,7 @@ export async function removeContainer(ctx: EngineContext, container: Container, 
     await orderStop(ctx, container, { signal: SIGKILL, timeoutMs: 0, manual: true });
   }
   // An end that is being dealt with finishes first; with `--rm` it may have removed the container already.
-  await container.settled;
+  await container.whenSettled();
   await container.lock.run(async () => {
     if (ctx.containers.get(container.id) === undefined) return;
     if (container.occupied) throw conflict(`cannot remove container "${container.record.name}": container is running: stop the container before removing or force remove`);

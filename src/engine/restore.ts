@@ -32,7 +32,8 @@ interface Task {
  */
 export async function restoreContainers(ctx: EngineContext): Promise<{ later: Promise<void> }> {
   const loaded = await ctx.store.loadAll();
-  const tasks = await mapLimit(loaded, AT_ONCE, (each) => look(ctx, each));
+  const execDirs = new Set(await ctx.store.listExecDirs());
+  const tasks = await mapLimit(loaded, AT_ONCE, (each) => look(ctx, each, execDirs));
   await clearStrays(ctx, new Set(loaded.map(({ id }) => id)));
   const live = tasks.map(({ container }) => container).filter((container) => container.sandbox !== null);
   await ctx.network.restore(live.map((container) => ({ containerId: container.id, sandbox: sandboxOf(container) })));
@@ -58,7 +59,7 @@ function sandboxOf(container: Container): NonNullable<Container['sandbox']> {
 }
 
 /** Reads what is recorded and seen of one container, and plans. Never throws: what goes wrong is the container's reason. */
-async function look(ctx: EngineContext, loaded: LoadedContainer): Promise<Task> {
+async function look(ctx: EngineContext, loaded: LoadedContainer, execDirs: ReadonlySet<string>): Promise<Task> {
   try {
     if (loaded.kind === 'problem') return await lookAtProblem(ctx, loaded);
     const { record } = loaded;
@@ -66,7 +67,7 @@ async function look(ctx: EngineContext, loaded: LoadedContainer): Promise<Task> 
     ctx.containers.add(container);
     container.view = await ctx.store.loadView(record.id);
     const liveness = await ctx.shims.liveness(ctx.store.paths(record.id).execDir);
-    const observed = await observe(ctx, container, liveness);
+    const observed = await observe(ctx, container, { liveness, execDirs });
     if (observed.shim !== 'none') container.sandbox = await ctx.store.loadSandbox(record.id);
     return { container, steps: planRestore(record, observed, { liveRestore: ctx.settings().liveRestore }) };
   } catch (error) {
@@ -85,9 +86,11 @@ async function lookAtProblem(ctx: EngineContext, loaded: { id: string; reason: s
   return { container, steps: [{ step: 'mark-broken', reason: loaded.reason }] };
 }
 
-async function observe(ctx: EngineContext, container: Container, liveness: Liveness): Promise<Observed> {
+async function observe(ctx: EngineContext, container: Container, known: { liveness: Liveness; execDirs: ReadonlySet<string> }): Promise<Observed> {
+  const { liveness } = known;
   const { status } = liveness;
-  const none = status.kind === 'missing' && liveness.shim === 'gone';
+  // A folder without a status is what a start left that a crash cut short: there is something to clear away.
+  const none = status.kind === 'missing' && liveness.shim === 'gone' && !known.execDirs.has(container.id);
   const exit = await ctx.shims.readExit(ctx.store.paths(container.id).exit);
   return {
     shim: none ? 'none' : liveness.shim,

@@ -23,7 +23,7 @@ import { stopSignalOf, stopTimeoutMs } from './stop.ts';
 import { supervise } from './supervise.ts';
 
 export async function startContainer(ctx: EngineContext, container: Container): Promise<void> {
-  if (container.state.kind === 'exited') await container.settled;
+  if (container.state.kind === 'exited') await container.whenSettled();
   await container.lock.run(async () => {
     checkStartable(container);
     try {

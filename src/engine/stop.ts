@@ -49,7 +49,7 @@ export async function orderStop(ctx: EngineContext, container: Container, order:
     if (container.handle === null) return () => stopWithoutShim(ctx, container);
     publishContainer(ctx, container.subject, 'kill', { signal: String(order.signal) });
     await container.handle.stop({ signal: order.signal, timeoutMs: order.timeoutMs });
-    return () => container.settled;
+    return () => container.whenSettled();
   });
   await bounded(end(), container, order.timeoutMs);
 }
@@ -112,7 +112,7 @@ export async function killContainer(ctx: EngineContext, container: Container, si
     if (container.occupied) throw conflict(`cannot kill container: ${container.record.name}: ${messageOf(error)}`, error);
   }
   publishContainer(ctx, container.subject, 'kill', { signal: String(signal) });
-  if (signal === SIGKILL) await container.settled;
+  if (signal === SIGKILL) await bounded(container.whenSettled(), container, 0);
 }
 
 export const notRunning = (container: Container): Error =>

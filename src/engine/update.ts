@@ -1,11 +1,10 @@
 /** `docker update`: the record first, then the kernel, then the bundle from which the shim restarts. */
 import { conflict } from '../base/errors.ts';
 import { planUpdate, type UpdateRequest } from '../core/container/update.ts';
-import { updateResources } from '../core/oci/resources.ts';
+import { updateResources, withResources } from '../core/oci/resources.ts';
 import { isRunning } from '../core/container/snapshot.ts';
-import { buildBundle } from './bundle.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, layersOf, publishContainer, runtimeTarget } from './context.ts';
+import { type EngineContext, publishContainer, runtimeTarget } from './context.ts';
 
 export function updateContainer(ctx: EngineContext, container: Container, request: UpdateRequest): Promise<{ warnings: string[] }> {
   return container.lock.run(async () => {
@@ -19,8 +18,9 @@ export function updateContainer(ctx: EngineContext, container: Container, reques
     container.record = { ...before, hostConfig: host };
     await ctx.store.save(container.record);
     if (isRunning(container)) {
-      const bundle = await buildBundle(ctx, container, { rootfs: await layersOf(ctx, container).mountRw(container.id), sandbox: container.sandbox });
-      await ctx.store.writeBundle(container.id, bundle.files);
+      // Only the limits: what else stands there is what the container was started with.
+      const bundle = await ctx.store.readBundle(container.id, 'config.json');
+      await ctx.store.writeBundle(container.id, { 'config.json': withResources(bundle, host, ctx.host.devices()) });
     }
     if (request.restartPolicy !== undefined) await container.handle?.policy({ restart: container.record.desired === 'stopped' ? { name: 'no', maximumRetryCount: 0 } : request.restartPolicy });
     publishContainer(ctx, container.subject, 'update');

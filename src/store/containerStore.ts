@@ -2,7 +2,7 @@
  * Where a container lies: its desired state in the data root, what a reboot voids in the exec root (design, "Where
  * things lie"). The shim writes its own files beside the daemon's; neither writes the other's.
  */
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
@@ -116,6 +116,10 @@ export class ContainerStore implements ContainerStorePort {
   async writeBundle(id: string, files: Record<string, string>): Promise<void> {
     const { execDir } = this.paths(id);
     await Promise.all(Object.entries(files).map(([name, text]) => writeFileAtomic(join(execDir, name), text, { durable: false, mode: 0o600 })));
+  }
+
+  readBundle(id: string, name: string): Promise<string> {
+    return readFile(join(this.paths(id).execDir, name), 'utf8');
   }
 
   async writeEtc(id: string, files: { hosts?: string; hostname?: string; resolvConf?: string }): Promise<void> {

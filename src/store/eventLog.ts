@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { errnoOf, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { EngineEvent } from '../core/events.ts';
-import type { EventLogPort, EventSubscription } from '../core/ports/eventLog.ts';
+import type { EventLogPort, EventSubscription, Told } from '../core/ports/eventLog.ts';
 import { makeDirectory } from './record.ts';
 
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -24,6 +24,7 @@ export class EventLog implements EventLogPort {
   #queue: Promise<void> = Promise.resolve();
   #pending: string[] = [];
   #failed = false;
+  #told: Promise<ReadonlyMap<string, Told>> | undefined;
 
   private constructor(path: string, file: FileHandle, options: { size: number; logger: Logger }) {
     this.#path = path;
@@ -76,6 +77,23 @@ export class EventLog implements EventLogPort {
     }
     // A shim's events are appended when the daemon hears of them: the file's order is not quite time's.
     return events.sort((a, b) => (a.timeNs < b.timeNs ? -1 : a.timeNs > b.timeNs ? 1 : 0));
+  }
+
+  async told(containerId: string): Promise<Told> {
+    this.#told ??= this.#readTold();
+    return (await this.#told).get(containerId) ?? { seq: 0n, execs: new Set() };
+  }
+
+  async #readTold(): Promise<ReadonlyMap<string, Told>> {
+    const told = new Map<string, { seq: bigint; execs: Set<string> }>();
+    for (const { type, action, actorId, attributes, shimSeq } of await this.history(0n, 0n)) {
+      if (type !== 'container' || (shimSeq === undefined && action !== 'exec_die')) continue;
+      const of = told.get(actorId) ?? { seq: 0n, execs: new Set<string>() };
+      told.set(actorId, of);
+      if (shimSeq !== undefined && shimSeq > of.seq) of.seq = shimSeq;
+      if (action === 'exec_die' && attributes['execID'] !== undefined) of.execs.add(attributes['execID']);
+    }
+    return told;
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 /** Limits of a container as the runtime takes them, for cgroup v1 and v2 alike (runc translates for v2). */
 import { invalid } from '../../base/errors.ts';
+import { parseJson, plain, stringify } from '../../base/json.ts';
 import type { Resources, ThrottleDevice } from '../container/config.ts';
 import type { HostDevices } from './devices.ts';
 import type { OciResources, OciThrottle } from './types.ts';
@@ -75,3 +76,11 @@ function pidsOf({ pidsLimit }: Resources): Pick<OciResources, 'pids'> {
 
 const throttles = (list: readonly ThrottleDevice[], devices: HostDevices): OciThrottle[] =>
   list.map(({ path, rate }) => ({ ...devices.numbers(path), rate: Number(rate) }));
+
+/** A bundle's config.json with other limits; its device rules, and all else, stay. */
+export function withResources(configJson: string, resources: Resources, devices: HostDevices): string {
+  const spec = plain(parseJson(configJson)) as { linux: { resources: OciResources } };
+  const { devices: rules } = spec.linux.resources;
+  spec.linux.resources = { ...ociResources(resources, devices), ...(rules === undefined ? {} : { devices: rules }) };
+  return stringify(spec);
+}

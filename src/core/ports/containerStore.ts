@@ -41,6 +41,7 @@ export interface ContainerStorePort {
   listExecDirs(): Promise<string[]>;
   /** Files of the bundle (`config.json`, `health.json`), 0600. */
   writeBundle(id: string, files: Record<string, string>): Promise<void>;
+  readBundle(id: string, name: string): Promise<string>;
   /** Files that are mounted into the container (`hosts`, `hostname`, `resolv.conf`), 0644 as Docker has them. */
   writeEtc(id: string, files: { hosts?: string; hostname?: string; resolvConf?: string }): Promise<void>;
 
