@@ -1,0 +1,191 @@
+/**
+ * What a crash test knows for certain: an operation that was answered has happened, one that was not may have happened or
+ * not, and nothing else may have changed. `Model` runs random operations against a daemon, remembers their answers, and
+ * checks the next daemon against them.
+ */
+import assert from 'node:assert/strict';
+import type { Daemon } from '../fixtures/daemon.ts';
+import type { HttpAnswer } from '../fixtures/http.ts';
+import { alive, startTime } from '../fixtures/processes.ts';
+
+/** Whether an object exists, or a container runs: known, or not after an answer that never came. */
+type Known = 'yes' | 'no' | 'unknown';
+
+interface ContainerFact {
+  readonly name: string;
+  id: string | undefined;
+  exists: Known;
+  running: Known;
+  /** Of the process that was seen to run: it must be the same as long as nobody asked for another. */
+  process: { readonly pid: number; readonly born: string | undefined } | undefined;
+}
+
+/** Numbers from a seed (mulberry32): a run can be repeated. */
+export function randomFrom(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
+  };
+}
+
+export class Model {
+  readonly #daemon: Daemon;
+  readonly #random: (below: number) => number;
+  readonly #containers: ContainerFact[];
+  readonly #plain: { readonly kind: 'networks' | 'volumes'; readonly name: string; exists: Known }[];
+  /** Operations that were answered, by name. */
+  readonly answered = new Map<string, number>();
+
+  constructor(daemon: Daemon, random: (below: number) => number) {
+    this.#daemon = daemon;
+    this.#random = random;
+    this.#containers = Array.from({ length: 4 }, (_, index) => ({ name: `subject-${index}`, id: undefined, exists: 'no', running: 'no', process: undefined }));
+    this.#plain = [
+      { kind: 'networks', name: 'net-0', exists: 'no' },
+      { kind: 'volumes', name: 'vol-0', exists: 'no' },
+    ];
+  }
+
+  /** Does operations on all objects side by side, one at a time per object, until `stopped` says so or the daemon is gone. */
+  async work(stopped: () => boolean): Promise<void> {
+    const subjects = [...this.#containers.map((fact) => () => this.#workOn(fact)), ...this.#plain.map((fact) => () => this.#workOnPlain(fact))];
+    await Promise.all(subjects.map(async (step) => {
+      while (!stopped() && (await step()));
+    }));
+  }
+
+  /** Gives false when the daemon did not answer. */
+  async #workOn(fact: ContainerFact): Promise<boolean> {
+    const operation = fact.exists === 'no' ? 'create' : this.#pick(['start', 'start', 'stop', 'kill', 'restart', 'rm', 'exec', 'pause']);
+    const { name } = fact;
+    switch (operation) {
+      case 'create': {
+        fact.exists = 'unknown';
+        const answer = await this.#ask(operation, 'POST', `/containers/create?name=${name}`, {
+          Image: 'busybox',
+          Cmd: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.02; done'],
+          Volumes: { '/anonymous': {} },
+          HostConfig: { PortBindings: { '7/tcp': [{ HostPort: String(20_000 + Number(name.slice(-1))) }] }, ExtraHosts: [] },
+        });
+        if (answer === undefined) return false;
+        assert.equal(answer.status, 201, answer.text);
+        Object.assign(fact, { id: answer.json().Id as string, exists: 'yes', running: 'no', process: undefined });
+        return true;
+      }
+      case 'rm':
+        return this.#change(fact, operation, { method: 'DELETE', path: `/containers/${name}?force=1&v=1`, ok: [204] }, { exists: 'no', running: 'no', process: undefined });
+      case 'stop':
+        return this.#change(fact, operation, { method: 'POST', path: `/containers/${name}/stop?t=5`, ok: [204, 304] }, { running: 'no', process: undefined });
+      case 'kill':
+        return this.#change(fact, operation, { method: 'POST', path: `/containers/${name}/kill`, ok: [204, 409] }, { running: 'unknown', process: undefined });
+      case 'start':
+      case 'restart': {
+        const untouched = operation === 'start' && fact.running === 'yes' ? fact.process : undefined;
+        if (untouched === undefined) Object.assign(fact, { running: 'unknown', process: undefined });
+        const answer = await this.#ask(operation, 'POST', `/containers/${name}/${operation}`);
+        if (answer === undefined) return false;
+        assert.ok([204, 304].includes(answer.status), answer.text);
+        fact.running = 'yes';
+        const inspected = await this.#ask('inspect', 'GET', `/containers/${name}/json`);
+        if (inspected === undefined) return false;
+        const { Pid } = inspected.json().State;
+        fact.process = untouched ?? { pid: Pid, born: startTime(Pid) };
+        return true;
+      }
+      case 'exec': {
+        const answer = await this.#ask(operation, 'POST', `/containers/${name}/exec`, { Cmd: ['true'] });
+        if (answer?.status !== 201) return answer !== undefined;
+        return (await this.#ask('exec start', 'POST', `/exec/${answer.json().Id as string}/start`, { Detach: true })) !== undefined;
+      }
+      default: {
+        const paused = await this.#ask('pause', 'POST', `/containers/${name}/pause`);
+        if (paused === undefined || paused.status !== 204) return paused !== undefined;
+        return (await this.#ask('unpause', 'POST', `/containers/${name}/unpause`)) !== undefined;
+      }
+    }
+  }
+
+  async #change(fact: ContainerFact, operation: string, call: { method: string; path: string; ok: readonly number[] }, result: Partial<ContainerFact>): Promise<boolean> {
+    Object.assign(fact, Object.fromEntries(Object.keys(result).map((key) => [key, key === 'process' ? undefined : 'unknown'])));
+    const answer = await this.#ask(operation, call.method, call.path);
+    if (answer === undefined) return false;
+    assert.ok(call.ok.includes(answer.status), `${operation}: ${answer.status} ${answer.text}`);
+    Object.assign(fact, result);
+    return true;
+  }
+
+  async #workOnPlain(fact: { readonly kind: 'networks' | 'volumes'; readonly name: string; exists: Known }): Promise<boolean> {
+    const create = fact.exists === 'no';
+    fact.exists = 'unknown';
+    const answer = create
+      ? await this.#ask(`create ${fact.kind}`, 'POST', `/${fact.kind}/create`, { Name: fact.name })
+      : await this.#ask(`rm ${fact.kind}`, 'DELETE', `/${fact.kind}/${fact.name}`);
+    if (answer === undefined) return false;
+    assert.ok([201, 204].includes(answer.status), answer.text);
+    fact.exists = create ? 'yes' : 'no';
+    return true;
+  }
+
+  /** Checks what the daemon shows against what is known, and learns what was unknown. */
+  async check(): Promise<void> {
+    const listed = (await this.#daemon.request('GET', '/containers/json?all=1')).json() as { Id: string; Names: string[] }[];
+    for (const fact of this.#containers) {
+      const answer = await this.#daemon.request('GET', `/containers/${fact.name}/json`);
+      const there = answer.status === 200;
+      agree(fact.exists, there, `${fact.name} exists`);
+      assert.equal(listed.filter(({ Names }) => Names.includes(`/${fact.name}`)).length, there ? 1 : 0, `${fact.name} in the list`);
+      fact.exists = there ? 'yes' : 'no';
+      if (!there) {
+        Object.assign(fact, { id: undefined, running: 'no', process: undefined });
+        continue;
+      }
+      this.#checkState(fact, answer.json());
+    }
+    for (const fact of this.#plain) {
+      const there = (await this.#daemon.request('GET', `/${fact.kind}/${fact.name}`)).status === 200;
+      agree(fact.exists, there, `${fact.name} exists`);
+      fact.exists = there ? 'yes' : 'no';
+    }
+  }
+
+  // oxlint-disable-next-line typescript/no-explicit-any -- the API's JSON
+  #checkState(fact: ContainerFact, found: any): void {
+    const { State } = found;
+    if (fact.id !== undefined) assert.equal(found.Id, fact.id, `${fact.name} is another container`);
+    fact.id = found.Id as string;
+    agree(fact.running, State.Running, `${fact.name} runs (${JSON.stringify(State)})`);
+    if (State.Running === true) {
+      assert.ok(alive(State.Pid), `${fact.name}: process ${State.Pid} is shown and does not live`);
+      if (fact.process !== undefined) assert.deepEqual({ pid: State.Pid, born: startTime(State.Pid) }, fact.process, `${fact.name} was restarted by nobody`);
+      fact.process = { pid: State.Pid, born: startTime(State.Pid) };
+    } else {
+      assert.equal(State.Pid, 0);
+      fact.process = undefined;
+    }
+    fact.running = State.Running === true ? 'yes' : 'no';
+    assert.equal(State.Paused && !State.Running, false);
+  }
+
+  async #ask(operation: string, method: string, path: string, body?: unknown): Promise<HttpAnswer | undefined> {
+    let answer: HttpAnswer;
+    try {
+      answer = await this.#daemon.request(method, path, body === undefined ? {} : { body });
+      JSON.parse(answer.text === '' ? '{}' : answer.text);
+    } catch {
+      return undefined;
+    }
+    this.answered.set(operation, (this.answered.get(operation) ?? 0) + 1);
+    return answer;
+  }
+
+  #pick<T>(values: readonly T[]): T {
+    return values[this.#random(values.length)] as T;
+  }
+}
+
+function agree(known: Known, shown: boolean, what: string): void {
+  if (known !== 'unknown') assert.equal(shown, known === 'yes', what);
+}
