@@ -1,24 +1,27 @@
 /** The process is killed at each step of a load and a removal: afterwards an image is whole or not there, and nothing else is left. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { layeredArchive } from '../../test/fixtures/images.ts';
+import { makeTar } from '../../test/fixtures/images.ts';
+import type { Entry } from '../../test/fixtures/images.ts';
 import { openImages } from '../../test/fixtures/imageStore.ts';
 import type { ImageFixture } from '../../test/fixtures/imageStore.ts';
 
 const FIXTURE = join(import.meta.dirname, '../../test/fixtures/imageStore.ts');
-const NAME = 'busybox:layered';
+const NAME = 'small:1';
 const STEPS: Record<string, string> = {
-  load: 'await fixture.load(process.argv[3]);',
+  load: 'await fixture.load(process.argv[2]);',
   remove: `await fixture.images.remove('${NAME}', { force: false, noPrune: false, usedBy: [] });`,
 };
 
 /** Runs one step in a process of its own; true if it was killed at the failpoint. */
 function runs(root: string, step: string, { failpoints, archive }: { failpoints: string; archive: string }): Promise<boolean> {
-  const script = `const { openImages } = await import(${JSON.stringify(FIXTURE)}); const fixture = await openImages({}, process.argv[1]); process.argv[3] = process.argv[2]; ${STEPS[step] ?? ''} process.exit(0);`;
+  // After -e the arguments begin at 1: the root, the archive.
+  const script = `const { openImages } = await import(${JSON.stringify(FIXTURE)}); const fixture = await openImages({}, process.argv[1]); ${STEPS[step] ?? ''} process.exit(0);`;
   return new Promise((resolve, reject) => {
     execFile(process.execPath, ['--input-type=module', '-e', script, root, archive], { env: { ...process.env, MOORED_FAILPOINTS: failpoints }, timeout: 60_000 }, (error, _stdout, stderr) => {
       if (error === null) resolve(false);
@@ -40,34 +43,56 @@ async function wholeOrGone({ images, layers, root }: ImageFixture): Promise<bool
   return found.length === 1;
 }
 
-test('killed at any step', { timeout: 280_000 }, async () => {
-  const archive = await layeredArchive();
-  const root = await mkdtemp(join(tmpdir(), 'moored-crash-'));
-  await using whole = await openImages({}, root);
-  await whole.layers.close();
-  let crashes = 0;
-  const restart = async (): Promise<boolean> => {
-    const fixture = await openImages({}, root);
-    const there = await wholeOrGone(fixture);
+/** Opens the store as a restarted daemon does, for as long as `work` takes. */
+async function restarted<T>(root: string, work: (fixture: ImageFixture) => Promise<T>): Promise<T> {
+  const fixture = await openImages({}, root);
+  try {
+    return await work(fixture);
+  } finally {
     await fixture.layers.close();
-    return there;
+  }
+}
+
+const POINTS: Record<string, string[]> = {
+  load: ['store.rename', 'layers.publish'],
+  remove: ['store.rename', 'image.remove', 'image.layer-remove', 'layers.discard'],
+};
+
+test('killed at any step', { timeout: 280_000 }, async () => {
+  const root = await mkdtemp(join(tmpdir(), 'moored-crash-'));
+  const archive = join(root, 'archive.tar');
+  await writeFile(archive, smallArchive());
+  const remove = async (fixture: ImageFixture): Promise<void> => {
+    for (const { id } of await fixture.images.list()) await fixture.images.remove(id, { force: true, noPrune: false, usedBy: [] });
+    assert.equal(await wholeOrGone(fixture), false);
   };
-  const points = (step: string): string[] => (step === 'load' ? ['store.rename', 'layers.publish'] : ['store.rename', 'image.remove', 'image.layer-remove', 'layers.discard']);
-  for (const step of ['load', 'remove']) {
-    for (const point of points(step)) {
-      for (let passes = 0; ; passes += 1) {
-        if (step === 'remove') await runs(root, 'load', { failpoints: '', archive });
-        const killed = await runs(root, step, { failpoints: `${point}=${passes}*off->1*crash`, archive });
-        const there = await restart();
-        if (killed) crashes += 1;
-        else {
-          assert.equal(there, step === 'load');
-          await runs(root, 'remove', { failpoints: '', archive }).catch(() => {});
-          break;
+  let crashes = 0;
+  try {
+    for (const [step, points] of Object.entries(POINTS)) {
+      for (const point of points) {
+        for (let passes = 0, killed = true; killed; passes += 1) {
+          if (step === 'remove') await restarted(root, (fixture) => fixture.load(archive));
+          killed = await runs(root, step, { failpoints: `${point}=${passes}*off->1*crash`, archive });
+          const there = await restarted(root, wholeOrGone);
+          if (killed) crashes += 1;
+          else assert.equal(there, step === 'load');
+          await restarted(root, remove);
         }
-        await runs(root, 'remove', { failpoints: '', archive }).catch(() => {});
       }
     }
+    assert.ok(crashes >= 12, `only ${crashes} crashes`);
+  } finally {
+    await rm(root, { recursive: true, force: true });
   }
-  assert.ok(crashes >= 8, `only ${crashes} crashes`);
 });
+
+/** An image of two small layers. */
+function smallArchive(): Buffer {
+  const layers = ['one', 'two'].map((name) => makeTar([{ name, type: 'f', content: name }]));
+  const diffIds = layers.map((layer) => `sha256:${createHash('sha256').update(layer).digest('hex')}`);
+  return makeTar([
+    ...layers.map((content, index): Entry => ({ name: `${index}`, type: 'f', content })),
+    { name: 'config', type: 'f', content: JSON.stringify({ os: 'linux', architecture: 'amd64', rootfs: { diff_ids: diffIds } }) },
+    { name: 'manifest.json', type: 'f', content: JSON.stringify([{ Config: 'config', RepoTags: [NAME], Layers: ['0', '1'] }]) },
+  ]);
+}
