@@ -41,6 +41,14 @@ static void out_drop(struct outbuf *out)
 	*out = (struct outbuf){ 0 };
 }
 
+// Bytes left unread would turn the end that the client sees into a reset.
+static void read_rest(const struct conn *c)
+{
+	char rest[4096];
+	for (int i = 0; i < 64 && recv(c->source.fd, rest, sizeof rest, MSG_DONTWAIT) > 0; i++)
+		;
+}
+
 void conn_close(struct conn *c)
 {
 	struct shim *shim = c->shim;
@@ -54,6 +62,7 @@ void conn_close(struct conn *c)
 	control->count--;
 	bool attached = c->mode == CONN_ATTACH, watcher = c->mode == CONN_WATCH;
 	timer_stop(&shim->loop, &c->stalled);
+	read_rest(c);
 	loop_close(&shim->loop, &c->source);
 	out_drop(&c->out);
 	machine_conn_gone(shim, c);

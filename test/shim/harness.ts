@@ -11,7 +11,8 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import type { TestContext } from 'node:test';
 
-export const SHIM = path.resolve(import.meta.dirname, '../../shim/build/moored-shim');
+/** Another build of it, for instance with sanitizers, by the environment. */
+export const SHIM = process.env['MOORED_SHIM'] ?? path.resolve(import.meta.dirname, '../../shim/build/moored-shim');
 export const RUNC = '/usr/sbin/runc';
 
 export type Pairs = Record<string, string>;

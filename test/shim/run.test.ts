@@ -44,8 +44,6 @@ test('attach before start gets everything, framed, and then the end', async (t) 
 
 test('signal and stop reach the process, and stop kills after its time', async (t) => {
   const c = new Container(t, { args: ['sh', '-c', 'trap "echo usr1" USR1; trap "echo term" TERM; echo up; while :; do sleep 0.05; done'] });
-  const attached = new Promise<void>((resolve) => setImmediate(resolve));
-  await attached;
   assert.ok((await c.shim()).ok);
   const out = await c.attach();
   const watch = await c.watch();
@@ -105,13 +103,37 @@ test('a non-root user writes to its streams and opens /dev/stdout again', async 
   const c = new Container(t, {
     user: { uid: 1000, gid: 1000 },
     args: ['sh', '-c', 'id -u; echo direct; echo reopened >/dev/stdout; echo again >>/proc/self/fd/2'],
-    config: (config) => {
-      Object.assign(config, { mounts: [...(config['mounts'] as unknown[])] });
-    },
   });
   const { watch } = await c.start();
   const die = await watch.next('die');
   await c.shimGone();
   assert.equal(c.logText(), '1000\ndirect\nreopened\nagain\n');
   assert.equal(die.pairs['exit-code'], '0');
+});
+
+test('a 65th connection is told that the shim is busy, and has its place when another goes', async (t) => {
+  const c = new Container(t, { args: ['sleep', '1000'] });
+  await c.shim();
+  const clients = await Promise.all(Array.from({ length: 64 }, () => c.connect()));
+  for (const client of clients) await client.request('hello');
+  const late = await c.connect();
+  assert.match((await late.line()) ?? '', /^err kind=busy/);
+  const [first, second] = clients;
+  first?.close();
+  assert.equal((await second?.request('hello'))?.['contract'], '1.0');
+  assert.equal((await (await c.connect()).request('hello'))['contract'], '1.0');
+});
+
+test('a process that ends while its stdin is still being sent gives its client an end and no reset', async (t) => {
+  const c = new Container(t, { args: ['sh', '-c', 'head -c 10; echo; echo done'], spec: { stdin: true } });
+  await c.shim();
+  const client = await c.attach({ stdin: true });
+  let failed: Error | undefined;
+  client.socket.on('error', (error) => {
+    failed = error;
+  });
+  await (await c.connect()).request('start');
+  client.socket.write(Buffer.alloc(50_000, 'x'));
+  assert.equal(unframe(await client.rest()).stdout, 'xxxxxxxxxx\ndone\n');
+  assert.equal(failed, undefined);
 });
