@@ -3,7 +3,7 @@
  * go to another host, and limits on everything that can hang or grow.
  */
 import type { Readable } from 'node:stream';
-import { Agent, ProxyAgent, request } from 'undici';
+import type * as Undici from 'undici';
 import type { Dispatcher } from 'undici';
 import { messageOf, unavailable } from '../../base/errors.ts';
 import { isInsecure, tlsOptions } from './endpoints.ts';
@@ -37,6 +37,9 @@ export interface HttpResponse {
   /** To be read or destroyed by the caller. */
   readonly body: Readable;
 }
+
+/** Loaded at the first use: most daemons never talk to a registry, and it is a third of what they would hold. */
+const undici = (): Promise<typeof Undici> => import('undici');
 
 const MAX_REDIRECTS = 10;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -80,6 +83,7 @@ export class Transport {
 
   async #once(req: HttpRequest): Promise<HttpResponse> {
     const url = new URL(req.url);
+    const { request } = await undici();
     try {
       const { statusCode, headers, body } = await request(url, {
         dispatcher: await this.#dispatcher(url, req.verify),
@@ -114,6 +118,7 @@ export class Transport {
   }
 
   async #connect(url: URL, verify: boolean): Promise<Dispatcher> {
+    const { Agent, ProxyAgent } = await undici();
     const { certsFolder, proxy, timeoutMs } = this.#options;
     const tls = url.protocol === 'https:' ? { ...(await tlsOptions(url.host, certsFolder)), rejectUnauthorized: verify } : {};
     const connect = { ...tls, timeout: timeoutMs.connect };
