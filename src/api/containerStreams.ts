@@ -17,11 +17,14 @@ import type { ApiResponse } from './respond.ts';
 import type { Route } from './router.ts';
 import { splice } from './splice.ts';
 
-export const RAW_STREAM = 'application/vnd.docker.raw-stream';
+const RAW_STREAM = 'application/vnd.docker.raw-stream';
 const MULTIPLEXED = 'application/vnd.docker.multiplexed-stream';
 
 /** The content type of a stream: framed only without a terminal, and said so only to clients that know the word. */
-export const streamType = (tty: boolean, request: ApiRequest): string => (!tty && request.apiVersion.atLeast('1.42') ? MULTIPLEXED : RAW_STREAM);
+const streamType = (tty: boolean, request: ApiRequest): string => (!tty && request.apiVersion.atLeast('1.42') ? MULTIPLEXED : RAW_STREAM);
+
+/** The same for a hijacked connection: a client that does not ask for an upgrade does not know the word. */
+export const hijackType = (tty: boolean, request: ApiRequest): string => (request.header('upgrade') === '' ? RAW_STREAM : streamType(tty, request));
 
 export function containerStreamRoutes(ctx: EngineContext): Route[] {
   const find = (request: ApiRequest): Container => ctx.containers.resolve(request.param('id'));
@@ -48,7 +51,7 @@ async function attach(ctx: EngineContext, { container, request, response }: Call
   const attached = query.bool('stream') ? attachContainer(ctx, container, wanted) : undefined;
   const early = attached?.stream.then((stream) => ({ stream }), (error: unknown) => ({ error }));
   if (isRunning(container)) await early;
-  const client = response.hijack({ contentType: streamType(config.tty, request) });
+  const client = response.hijack({ contentType: hijackType(config.tty, request) });
   client.once('close', () => gone.abort());
   if (query.bool('logs')) {
     for await (const batch of readLogs(ctx, container, { ...wanted, follow: false, tail: -1, since: 0n, until: 0n })) client.write(logFrames(batch, { tty: config.tty, timestamps: false, details: false }));

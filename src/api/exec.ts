@@ -6,7 +6,7 @@ import { checkExecStart, createExec, findExec, resizeExec, startExec } from '../
 import { decodeExecCreate, decodeExecStart } from '../wire/containerBodies.ts';
 import { parseDetachKeys } from '../wire/detachKeys.ts';
 import { streamFrame } from '../wire/logFrames.ts';
-import { streamType } from './containerStreams.ts';
+import { hijackType } from './containerStreams.ts';
 import { terminalSize } from './containers.ts';
 import type { ApiRequest } from './request.ts';
 import type { ApiResponse } from './respond.ts';
@@ -55,7 +55,7 @@ async function start(ctx: EngineContext, request: ApiRequest, response: ApiRespo
     return;
   }
   const gone = new AbortController();
-  const client = response.hijack({ contentType: streamType(record.tty, request) });
+  const client = response.hijack({ contentType: hijackType(record.tty, request) });
   client.once('close', () => gone.abort());
   client.on('error', () => gone.abort());
   try {
@@ -65,6 +65,8 @@ async function start(ctx: EngineContext, request: ApiRequest, response: ApiRespo
       stdin: record.attachStdin,
       detachKeys: record.tty && record.attachStdin ? parseDetachKeys(record.detachKeys) : undefined,
       onInputEnd: 'half-close',
+      // Clients ask for the exit code next.
+      settled: () => session.ended,
     });
     if (detached) publishContainer(ctx, container.subject, 'exec_detach', { execID: record.id });
   } catch (error) {

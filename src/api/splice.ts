@@ -13,6 +13,8 @@ export interface SpliceOptions {
   detachKeys: Buffer | undefined;
   /** What the end of the client's input means: the container's stdin is closed too, or the client leaves. */
   onInputEnd: 'half-close' | 'detach';
+  /** What the client may ask for once its connection has ended: it ends no sooner. */
+  settled?: () => Promise<void>;
 }
 
 /** Joins both until the output has ended, the client has gone, or it has detached; true for the last. */
@@ -27,7 +29,10 @@ export async function splice(client: Duplex, shim: Duplex, options: SpliceOption
   client.on('error', () => shim.destroy());
   client.once('close', () => shim.destroy());
   shim.on('error', () => client.destroy());
-  shim.pipe(client);
+  shim.pipe(client, { end: false });
+  shim.once('end', () => {
+    void (options.settled?.() ?? Promise.resolve()).then(() => client.end());
+  });
   const scanner = options.detachKeys === undefined ? undefined : new DetachScanner(options.detachKeys);
   client.on('data', (chunk: Buffer) => {
     if (!options.stdin || detached) return;

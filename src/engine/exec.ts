@@ -4,7 +4,7 @@ import { conflict, errnoOf, internal, messageOf, notFound } from '../base/errors
 import { newId } from '../base/ids.ts';
 import { isMissingCommand, startExitCode } from '../core/container/startFailure.ts';
 import type { ExecRecord } from '../core/container/record.ts';
-import { shownExitCode } from '../core/container/view.ts';
+import { attributesOf, shownExitCode } from '../core/container/view.ts';
 import type { ShimHandle } from '../core/ports/shim.ts';
 import type { Container, ExecSession } from './container.ts';
 import { type EngineContext, publishContainer, runtimeTarget } from './context.ts';
@@ -72,21 +72,23 @@ export async function startExec(ctx: EngineContext, container: Container, start:
     const stream = start.detach ? null : await handle.attach({ ...streamsOf(session.record), signal: start.signal });
     try {
       const watch = await handle.watch({ since: 0n, onEntry: () => undefined });
+      // Its end has the shim's time, which must not be before this.
+      const startedNs = ctx.clock.nowNs();
       session.pid = await handle.start();
       session.running = true;
       session.handle = handle;
       session.ended = followEnd(ctx, container, { session, ended: watch.ended });
+      publishExec(ctx, container, { session, action: `exec_start: ${session.record.cmd.join(' ')}`, timeNs: startedNs });
     } catch (error) {
       stream?.destroy();
       throw error;
     }
-    publishContainer(ctx, container.subject, `exec_start: ${session.record.cmd.join(' ')}`, { execID: session.record.id });
     return stream;
   } catch (error) {
     session.exitCode = startExitCode(error);
     session.endedNs = ctx.clock.nowNs();
     await ctx.store.removeExec(container.id, session.record.id);
-    publishContainer(ctx, container.subject, 'exec_die', { execID: session.record.id, exitCode: String(session.exitCode) });
+    publishExec(ctx, container, { session, action: 'exec_die', timeNs: session.endedNs });
     if (isMissingCommand(error)) throw error;
     throw errnoOf(error) === undefined ? error : internal(`exec ${session.record.id} could not be started: ${messageOf(error)}`, error);
   }
@@ -139,12 +141,17 @@ export async function endExec(ctx: EngineContext, container: Container, session:
   session.exitCode = exit.kind === 'ok' ? shownExitCode(exit.value.exitCode) : 255;
   session.endedNs = exit.kind === 'ok' ? exit.value.finishedAt : ctx.clock.nowNs();
   await ctx.store.endExec(container.id, session.record.id);
+  publishExec(ctx, container, { session, action: 'exec_die', timeNs: session.endedNs });
+}
+
+function publishExec(ctx: EngineContext, container: Container, event: { session: ExecSession; action: string; timeNs: bigint }): void {
+  const { record, exitCode } = event.session;
   ctx.events.publish({
     type: 'container',
-    action: 'exec_die',
+    action: event.action,
     actorId: container.id,
-    attributes: { ...container.record.config.labels, image: container.record.config.image, name: container.record.name, execID: session.record.id, exitCode: String(session.exitCode) },
-    timeNs: session.endedNs,
+    attributes: { ...attributesOf(container.subject), execID: record.id, ...(exitCode === null ? {} : { exitCode: String(exitCode) }) },
+    timeNs: event.timeNs,
   });
 }
 
