@@ -51,7 +51,7 @@ export function containerRoutes(ctx: EngineContext): Route[] {
     verb('start', (container) => startContainer(ctx, container)),
     verb('stop', (container, request) => stopContainer(ctx, container, stopOptions(request))),
     verb('restart', (container, request) => restartContainer(ctx, container, stopOptions(request))),
-    verb('kill', (container, request) => killContainer(ctx, container, request.query.text('signal'))),
+    verb('kill', (container, request) => killContainer(ctx, container, { signal: request.query.text('signal'), asked: request.param('id') })),
     verb('pause', (container) => pauseContainer(ctx, container)),
     verb('unpause', (container) => unpauseContainer(ctx, container)),
     verb('rename', (container, request) => renameContainer(ctx, container, request.query.text('name'))),
@@ -199,12 +199,14 @@ async function listFilter(ctx: EngineContext, filters: Filters, all: readonly Co
   const before = boundary(ctx, filters.get('before'), (a, b) => (a < b ? a : b));
   const since = boundary(ctx, filters.get('since'), (a, b) => (a > b ? a : b));
   const ancestors = await ancestorIds(ctx, filters.get('ancestor'));
-  const names = filters.get('name').map((value) => new RegExp(value));
+  const names = filters.get('name').map(nameTest);
   const wantedIds = new Set(all.map(({ id }) => id).filter((id) => filters.matches('id', (value) => id.startsWith(value))));
   return (each) => {
     const { record } = each;
     return wantedIds.has(record.id) &&
-      (names.length === 0 || names.some((name) => name.test(record.name) || name.test(`/${record.name}`))) &&
+      (names.length === 0 || names.some((fits) => fits(record.name) || fits(`/${record.name}`))) &&
+      // Tasks are swarm's.
+      !(filters.has('is-task') && filters.bool('is-task', false)) &&
       filters.get('label').every((value) => matchesLabel(record.config.labels, value)) &&
       filters.matches('status', (value) => value === statusOf(each)) &&
       filters.matches('health', (value) => value === healthOf(each)) &&
@@ -217,6 +219,16 @@ async function listFilter(ctx: EngineContext, filters: Filters, all: readonly Co
       filters.matches('publish', (value) => hasPort(value, each.sandbox?.ports.map((port) => `${port.hostPort}/${port.proto}`) ?? [])) &&
       filters.matches('expose', (value) => hasPort(value, record.config.exposedPorts));
   };
+}
+
+/** Names are regular expressions; what is none fits nothing. */
+function nameTest(pattern: string): (name: string) => boolean {
+  try {
+    const expression = new RegExp(pattern);
+    return (name) => expression.test(name);
+  } catch {
+    return () => false;
+  }
 }
 
 /** `before` and `since` name containers; several of them: the strictest counts. */

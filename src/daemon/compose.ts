@@ -11,8 +11,10 @@ import { execRoutes } from '../api/exec.ts';
 import { imageRoutes } from '../api/images.ts';
 import { networkRoutes } from '../api/networks.ts';
 import { pingRoutes } from '../api/ping.ts';
+import { pluginRoutes } from '../api/plugins.ts';
 import { createRouter } from '../api/router.ts';
 import { apiHandler } from '../api/server.ts';
+import { swarmRoutes } from '../api/swarm.ts';
 import { systemRoutes } from '../api/system.ts';
 import { volumeRoutes } from '../api/volumes.ts';
 import { systemClock } from '../base/clock.ts';
@@ -125,6 +127,8 @@ export async function compose(config: Config, logger: Logger, pending: readonly 
     ...execRoutes(ctx),
     ...eventRoutes(ctx),
     ...volumeRoutes(ctx),
+    ...pluginRoutes(),
+    ...swarmRoutes(),
     ...networkRoutes({
       networks: network,
       clock: systemClock,

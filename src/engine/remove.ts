@@ -15,20 +15,23 @@ export interface RemoveOptions {
 export async function removeContainer(ctx: EngineContext, container: Container, options: RemoveOptions): Promise<void> {
   if (container.state.kind === 'removing') throw conflict(`removal of container ${container.record.name} is already in progress`);
   if (container.occupied) {
-    if (!options.force) throw conflict(`cannot remove container "${container.record.name}": container is ${describe(container)}: ${advice(container)} before removing or force remove`);
+    if (!options.force) throw conflict(inUse(container));
     await orderStop(ctx, container, { signal: SIGKILL, timeoutMs: 0, manual: true });
   }
   // An end that is being dealt with finishes first; with `--rm` it may have removed the container already.
   await container.whenSettled();
   await container.lock.run(async () => {
     if (ctx.containers.get(container.id) === undefined) return;
-    if (container.occupied) throw conflict(`cannot remove container "${container.record.name}": container is running: stop the container before removing or force remove`);
+    if (container.occupied) throw conflict(inUse(container));
     await removeNow(ctx, container, options.volumes);
   });
 }
 
-const describe = (container: Container): string => (container.state.kind === 'paused' || container.state.kind === 'restarting' ? container.state.kind : 'running');
-const advice = (container: Container): string => (container.state.kind === 'paused' ? 'unpause and then stop the container' : 'stop the container');
+function inUse({ record, state }: Container): string {
+  const start = `cannot remove container "/${record.name}": container is`;
+  if (state.kind === 'paused') return `${start} paused and must be unpaused first`;
+  return `${start} ${state.kind === 'restarting' ? 'restarting' : 'running'}: stop the container before removing or force remove`;
+}
 
 /** `--rm`, at the end of a run. */
 export async function removeAfterExit(ctx: EngineContext, container: Container): Promise<void> {

@@ -87,10 +87,17 @@ export async function killEverything(ctx: EngineContext, container: Container): 
   await ctx.cgroups.killAll(cgroupPathOf(ctx, container));
 }
 
+export interface KillOrder {
+  /** Name or number; empty: SIGKILL. */
+  signal: string;
+  /** The container as the user named it, for refusals. */
+  asked: string;
+}
+
 /** `docker kill`. SIGKILL and the stop signal count as a user's stop (moby `containerStop`), others do not. */
-export async function killContainer(ctx: EngineContext, container: Container, signalName: string): Promise<void> {
-  const signal = signalName === '' ? SIGKILL : parseSignal(signalName);
-  if (!container.occupied || container.state.kind === 'starting') throw notRunning(container);
+export async function killContainer(ctx: EngineContext, container: Container, order: KillOrder): Promise<void> {
+  const signal = order.signal === '' ? SIGKILL : parseSignal(order.signal);
+  if (!container.occupied || container.state.kind === 'starting') throw notRunning(container, order.asked);
   if (container.handle === null) {
     await orderStop(ctx, container, { signal, timeoutMs: 0, manual: true });
     return;
@@ -109,11 +116,11 @@ export async function killContainer(ctx: EngineContext, container: Container, si
     await handle.signal(signal);
   } catch (error) {
     // It ended between our look and the signal: what the user wanted.
-    if (container.occupied) throw conflict(`cannot kill container: ${container.record.name}: ${messageOf(error)}`, error);
+    if (container.occupied) throw conflict(`cannot kill container: ${order.asked}: ${messageOf(error)}`, error);
   }
   publishContainer(ctx, container.subject, 'kill', { signal: String(signal) });
   if (signal === SIGKILL) await bounded(container.whenSettled(), container, 0);
 }
 
-export const notRunning = (container: Container): Error =>
-  conflict(`cannot kill container: ${container.record.name}: container ${container.id} is not running`);
+const notRunning = (container: Container, asked: string): Error =>
+  conflict(`cannot kill container: ${asked}: container ${container.id} is not running`);
