@@ -114,6 +114,13 @@ const { values, positionals } = parseArgs({ options: { only: { type: 'string' } 
 const outcomes: Outcome[] = [];
 for (const name of positionals.length > 0 ? positionals : Object.keys(GROUPS)) outcomes.push(await runGroup(name, values.only));
 const failures = outcomes.flatMap((outcome) => outcome.failures);
-for (const failure of failures) console.log(`\nFAILED ${failure}`);
+const told = new Set<string>();
+for (const failure of failures) {
+  // Tests that fail for one reason (a daemon that did not start) tell it once.
+  const [title = '', ...reason] = failure.split('\n');
+  const text = reason.join('\n');
+  console.log(told.has(text) ? `FAILED ${title} (the same)` : `\nFAILED ${failure}`);
+  told.add(text);
+}
 console.log(`\n${outcomes.reduce((sum, outcome) => sum + outcome.passed, 0)} passed, ${failures.length} failed`);
 process.exitCode = failures.length === 0 ? 0 : 1;

@@ -1,7 +1,7 @@
 /** Images: load, save, import, tag, remove, history, commit, and a registry on loopback. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import type { ChildProcess } from 'node:child_process';
 import { lines, useDaemon } from '../fixtures/daemon.ts';
@@ -41,7 +41,7 @@ test('tag, and what rm says', async () => {
   assert.equal(await daemon.ok('rmi', 'example.org:5000/team/box:v1'), 'Untagged: example.org:5000/team/box:v1');
   const answer = await daemon.request('POST', '/images/busybox/tag?repo=Upper&tag=x');
   assert.equal(answer.status, per({ moored: 400, dockerd: answer.status }));
-  assert.match(answer.message(), /repository name must be lowercase/);
+  assert.match(answer.message(), /repository name (\(library\/Upper\) )?must be lowercase/);
 });
 
 test('an image that is in use, or has several tags, is not removed', async () => {
@@ -133,7 +133,7 @@ test('cp: files, folders, both ways, links, and what is not there', async () => 
   assert.equal(missing.status, 404);
   assert.match(missing.message(), /Could not find the file \/nowhere in container/);
   const notFolder = await daemon.request('PUT', `/containers/${id}/archive?path=/etc/passwd`, { body: Buffer.alloc(1024), headers: { 'Content-Type': 'application/x-tar' } });
-  assert.deepEqual([notFolder.status, notFolder.message()], [400, 'extraction point is not a directory']);
+  assert.deepEqual([notFolder.status, notFolder.message()], [per({ moored: 400, dockerd: 500 }), 'extraction point is not a directory']);
   await daemon.ok('rm', '-f', '-v', id);
 });
 
@@ -151,16 +151,20 @@ test('stats', async () => {
   await daemon.ok('rm', '-f', id);
 });
 
+const registryFolder = mkdtempSync('/tmp/moored-registry-');
 const registries: ChildProcess[] = [];
-after(() => registries.forEach((registry) => registry.kill('SIGKILL')));
+after(() => {
+  for (const registry of registries) registry.kill('SIGKILL');
+  rmSync(registryFolder, { recursive: true, force: true });
+});
 
 /** Debian's registry on a port of the daemon's loopback; with `auth`, for user "sailor" with password "secret" alone. */
 async function startRegistry(port: number, auth: boolean): Promise<string> {
-  const root = `${daemon.dir}/registry-${port}`;
+  const root = `${registryFolder}/${port}`;
   // The hash of "secret", made by htpasswd -B.
   const htpasswd = 'sailor:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n';
-  writeFileSync(`${daemon.dir}/htpasswd`, htpasswd);
-  writeFileSync(`${root}.yml`, ['version: 0.1', 'log: {level: error}', `storage: {filesystem: {rootdirectory: ${root}}, delete: {enabled: true}}`, `http: {addr: "127.0.0.1:${port}"}`, ...(auth ? [`auth: {htpasswd: {realm: harbour, path: ${daemon.dir}/htpasswd}}`] : [])].join('\n'));
+  writeFileSync(`${registryFolder}/htpasswd`, htpasswd);
+  writeFileSync(`${root}.yml`, ['version: 0.1', 'log: {level: error}', `storage: {filesystem: {rootdirectory: ${root}}, delete: {enabled: true}}`, `http: {addr: "127.0.0.1:${port}"}`, ...(auth ? [`auth: {htpasswd: {realm: harbour, path: ${registryFolder}/htpasswd}}`] : [])].join('\n'));
   const registry = spawn('nsenter', [`--net=/run/netns/${daemon.netns}`, 'docker-registry', 'serve', `${root}.yml`], { stdio: 'ignore' });
   registries.push(registry);
   registry.once('error', () => {});

@@ -239,7 +239,7 @@ test('prune', async () => {
   const kept = await daemon.ok('create', '-l', 'keep=1', 'busybox', 'true');
   const gone = await daemon.ok('create', 'busybox', 'true');
   const pruned = (await post(`/containers/prune?filters=${encodeURIComponent('{"label!":["keep=1"]}')}`)).json();
-  assert.deepEqual(pruned.ContainersDeleted, [gone]);
+  assert.ok(pruned.ContainersDeleted.includes(gone) && !pruned.ContainersDeleted.includes(kept));
   assert.equal((await daemon.request('GET', `/containers/${kept}/json`)).status, 200);
   await daemon.ok('rm', kept);
 });

@@ -43,7 +43,7 @@ test('S1: off, and killed: the next start stops what still runs', async () => {
     const { Pid } = (await daemon.inspect(plain)).State;
     await daemon.kill9();
     await daemon.start();
-    assert.equal((await daemon.inspect(plain)).State.Running, false);
+    await daemon.untilState(plain, (state) => !state.Running);
     assert.equal(alive(Pid), false);
   });
 });
@@ -122,7 +122,7 @@ test('S5: --validate', async () => {
 
 test('an unknown flag', async () => {
   const { code, log } = await refuses({}, '--no-such-flag');
-  assert.equal(code, per({ moored: 125, dockerd: 1 }));
+  assert.equal(code, 1);
   assert.match(log, /unknown flag: --no-such-flag/);
 });
 
