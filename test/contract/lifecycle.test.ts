@@ -161,7 +161,7 @@ test('rm: refused while it runs, forced, twice', async () => {
   assert.equal(refused.status, 409);
   assert.match(
     refused.message(),
-    per({ moored: /^cannot remove container "stubborn": container is running: stop the container before removing or force remove$/, dockerd: /You cannot remove a running container [0-9a-f]{64}\. Stop the container before attempting removal or force remove/ }),
+    per({ moored: /^cannot remove container "\/stubborn": container is running: stop the container before removing or force remove$/, dockerd: /You cannot remove a running container [0-9a-f]{64}\. Stop the container before attempting removal or force remove/ }),
   );
   assert.equal((await daemon.request('DELETE', `/containers/${id}?force=1`)).status, 204);
   const gone = await daemon.request('DELETE', '/containers/stubborn');
