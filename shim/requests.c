@@ -78,6 +78,11 @@ static void verb_policy(struct conn *c, const struct pairs *pairs)
 		control_error(c, "request", "invalid policy");
 		return;
 	}
+	const char *links = pairs_get(pairs, "keep-links");
+	if (links && !spec_keep_links(spec, links)) {
+		control_error(c, "request", "too many links");
+		return;
+	}
 	spec->policy = policy;
 	spec->live_restore = live;
 	spec->stop_signal = sig;

@@ -258,3 +258,21 @@ int spec_load(struct spec *spec, struct error *err)
 	char *fitting = realloc(text, (size_t)n + 1);
 	return spec_parse(spec, fitting ? fitting : text, (size_t)n, err);
 }
+
+bool spec_keep_links(struct spec *spec, const char *names)
+{
+	size_t len = strlen(names);
+	if (len >= sizeof spec->keep_text)
+		return false;
+	size_t count = names[0] == 0 ? 0 : 1;
+	for (const char *p = names; *p; p++)
+		count += *p == ',';
+	if (count > SPEC_LIST)
+		return false;
+	memcpy(spec->keep_text, names, len + 1);
+	char *rest = spec->keep_text;
+	spec->keep_links = 0;
+	for (size_t i = 0; i < count; i++)
+		spec->keep_link[spec->keep_links++] = strsep(&rest, ",");
+	return true;
+}

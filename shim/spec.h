@@ -51,6 +51,7 @@ struct spec {
 	const char *netns;
 	const char *keep_link[SPEC_LIST];
 	size_t keep_links;
+	char keep_text[SPEC_LIST * 16]; // where keep_link points after `policy keep-links=`; a link's name has 15 bytes
 	struct health_spec health;
 	int64_t nofile_soft, nofile_hard; // -1: as they are
 	const char *shim_cgroup[SPEC_LIST];
@@ -60,3 +61,5 @@ struct spec {
 // Takes the text over (it must be from malloc, terminated); frees it when it fails.
 int spec_parse(struct spec *spec, char *text, size_t len, struct error *err);
 int spec_load(struct spec *spec, struct error *err);
+// Takes `eth0,eth1` in place of the links that the spec named. False if they are too many or too long.
+bool spec_keep_links(struct spec *spec, const char *names);
