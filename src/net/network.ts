@@ -4,6 +4,7 @@
  * can be given the same address or port; what waits (the packet filter, links' removal) comes after the decision.
  */
 import { forbidden, internal, invalid, messageOf, MooredError } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { ENDPOINT_LINK_NAME, bridgeAddresses, bridgeOptions, endpointSysctls, firewallNetwork, gatewayEndpoint, isLinkName, isPredefined } from '../core/network/bridge.ts';
 import { makeEndpoint } from '../core/network/endpoint.ts';
 import type { FirewallPort, FirewallRequest } from '../core/network/firewall.ts';
@@ -11,13 +12,13 @@ import { ALIAS } from '../core/network/links.ts';
 import type { WantedBridge, WantedPort } from '../core/network/links.ts';
 import { portRequests } from '../core/network/ports.ts';
 import type { PortRequest } from '../core/network/ports.ts';
-import type { EndpointRecord, NetworkPort, NetworkRecord, PortSocket, Sandbox, SandboxRequest, SandboxUp } from '../core/ports/network.ts';
+import type { EndpointRecord, NetworkPort, NetworkRecord, PortSocket, Sandbox, SandboxRequest, SandboxUp, PublishedPort } from '../core/ports/network.ts';
 import { Firewall } from './firewall.ts';
 import { canIsolate, enableForwarding, setBridgeSysctls } from './host.ts';
 import { HostPorts } from './hostPorts.ts';
 import { attach, deleteLink, ensureBridge, freeLinkName, makeNamespace, reconcileLinks, removeNetns, setGateways } from './links.ts';
 import type { Attachment } from './links.ts';
-import { closeSockets, translationOf } from './publish.ts';
+import { bindAgain, closeSockets, translationOf } from './publish.ts';
 import type { Publication, PublishTarget } from './publish.ts';
 import { NetworkTable } from './table.ts';
 import type { NetworkDeps, NetworkRequest } from './table.ts';
@@ -59,7 +60,9 @@ export class Network implements NetworkPort {
       ensureBridge(this.#wantedBridge(network));
       this.#bridgeSysctls(network);
       await this.#filter();
+      await failpoint('network.made');
       await this.#table.save(network);
+      await failpoint('network.recorded');
     } catch (error) {
       await this.#discard(network);
       throw error;
@@ -73,6 +76,7 @@ export class Network implements NetworkPort {
     const user = [...this.#sandboxes.values()].flatMap(({ endpoints }) => endpoints).find((endpoint) => endpoint.networkId === network.id);
     if (user !== undefined) throw forbidden(`error while removing network: network ${network.name} has active endpoints (id:"${user.id.slice(0, 12)}")`);
     await this.#table.remove(network);
+    await failpoint('network.removed');
     await this.#discard(network);
   }
 
@@ -125,6 +129,10 @@ export class Network implements NetworkPort {
     }
     this.#ports.release(ports);
     this.#sandboxes.delete(containerId);
+  }
+
+  rebind(sandbox: Sandbox): { sockets: PortSocket[]; lost: PublishedPort[] } {
+    return bindAgain(sandbox.ports, this.#target(sandbox.endpoints));
   }
 
   async connect(containerId: string, sandbox: Sandbox, wish: EndpointWish): Promise<Sandbox> {

@@ -113,6 +113,20 @@ function bindAll(ports: readonly PublishedPort[], target: PublishTarget): PortSo
   }
 }
 
+/** Those of the ports that can still be had. */
+export function bindAgain(ports: readonly PublishedPort[], target: PublishTarget): { sockets: PortSocket[]; lost: PublishedPort[] } {
+  const sockets: PortSocket[] = [];
+  const lost = ports.filter((port) => {
+    try {
+      sockets.push(...bindAll([port], target));
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  return { sockets, lost };
+}
+
 function bindOne(port: PublishedPort, target: PublishTarget): number | undefined {
   try {
     return bindSocket({ proto: port.proto, address: port.hostIp, port: port.hostPort, serves: useOf(port, target) !== 'reserve' });

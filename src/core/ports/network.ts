@@ -104,6 +104,8 @@ export interface NetworkPort {
 
   /** Makes namespace, links, addresses, routes, published ports. On failure nothing is left. */
   up(request: SandboxRequest): Promise<SandboxUp>;
+  /** Binds a live container's published ports again, for a shim that takes the place of one that died; `lost` are those that others took meanwhile. */
+  rebind(sandbox: Sandbox): { sockets: PortSocket[]; lost: PublishedPort[] };
   /** Closes the caller's copies of the port sockets, once the shim has its own (or never will). */
   closeSockets(sockets: readonly PortSocket[]): void;
   /** Takes down what `up` made; idempotent, also for half of it. */
