@@ -97,6 +97,8 @@ function stopOptions(request: ApiRequest): StopOptions {
 
 async function create(ctx: EngineContext, request: ApiRequest, response: ApiResponse): Promise<void> {
   const body = decodeCreate(await request.jsonText());
+  const networks = Object.keys(body.networks);
+  if (networks.length > 1 && !request.apiVersion.atLeast('1.44')) throw invalid(`Container cannot be connected to network endpoints: ${networks.join(', ')}`);
   const { id, warnings } = await createContainer(ctx, { name: request.query.text('name'), platform: request.query.text('platform'), ...body });
   response.value({ Id: id, Warnings: warnings }, 201);
 }

@@ -34,7 +34,7 @@ export async function boot(args: readonly string[], hangUps: HangUps): Promise<v
   let commandLine: CommandLine;
   let config: Config;
   try {
-    commandLine = readCommandLine(args);
+    commandLine = parseCommandLine(args);
     if (commandLine.help || commandLine.version) {
       process.stdout.write(commandLine.help ? helpText() : `moored version ${VERSION}, build ${COMMIT}\n`);
       return;
@@ -59,18 +59,6 @@ export async function boot(args: readonly string[], hangUps: HangUps): Promise<v
   }
   process.exit(0);
 }
-
-/** What is no command line ends the program as it ends any of Docker's. */
-function readCommandLine(args: readonly string[]): CommandLine {
-  try {
-    return parseCommandLine(args);
-  } catch (error) {
-    process.stderr.write(`${messageOf(error)}\n`);
-    process.exit(USAGE_EXIT_CODE);
-  }
-}
-
-const USAGE_EXIT_CODE = 125;
 
 interface Run {
   readonly commandLine: CommandLine;
