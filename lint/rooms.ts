@@ -21,6 +21,7 @@ const ROOMS: Readonly<Record<string, readonly string[] | '*'>> = {
   image: ADAPTER,
   layers: ADAPTER,
   net: ADAPTER,
+  dns: ADAPTER,
   volume: ADAPTER,
   logs: ADAPTER,
   engine: ['base', 'core'],
