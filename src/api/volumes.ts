@@ -3,7 +3,7 @@ import { conflict, isKind } from '../base/errors.ts';
 import type { VolumeRecord } from '../core/ports/volumes.ts';
 import { publish } from '../engine/context.ts';
 import type { EngineContext } from '../engine/context.ts';
-import { usersOfVolume } from '../engine/remove.ts';
+import { usersOfVolume } from '../engine/removal.ts';
 import { publishVolume } from '../engine/resourceEvents.ts';
 import type { Filters } from '../wire/filters.ts';
 import { VolumeCreateBody, volumeView } from '../wire/volume.ts';

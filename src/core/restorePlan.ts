@@ -14,12 +14,12 @@ export interface Observed {
   shim: 'none' | 'answering' | 'silent' | 'gone';
   /** The container's init. */
   init: 'alive' | 'gone' | 'unknown';
+  /** Init's pid, 0 if it is not known to be there. */
+  pid: number;
   /** The shim's last words on the state; undefined if its status cannot be read. */
   shimState: 'created' | 'running' | 'restarting' | 'exited' | undefined;
   /** Why the status cannot be read, or empty. */
   problem: string;
-  /** The last exit record says that no restart follows. */
-  exitFinal: boolean;
   /** The last known exit code (restart policies look at it). */
   exitCode: ExitCode;
   restartCount: number;
@@ -35,7 +35,7 @@ export type RestoreStep =
   /** Connect to its shim and go on as if nothing had been. */
   | { step: 'resume'; paused: boolean }
   /** Give it a new shim; its own died. */
-  | { step: 'replace-shim' }
+  | { step: 'replace-shim'; paused: boolean }
   /** End a container that was created in the runtime but never started. */
   | { step: 'abandon' }
   /** Take over what happened at its end and clear away its sandbox, mounts and folder. */
@@ -45,7 +45,9 @@ export type RestoreStep =
   /** Start it: its policy wants it to run. */
   | { step: 'start' }
   /** List it with the reason. */
-  | { step: 'mark-broken'; reason: string };
+  | { step: 'mark-broken'; reason: string; pid: number }
+  /** Look again when its shim answers, or is gone. */
+  | { step: 'await-shim' };
 
 export interface RestoreOptions {
   liveRestore: boolean;
@@ -55,38 +57,48 @@ export interface RestoreOptions {
 export function planRestore(record: ContainerRecord, observed: Observed, options: RestoreOptions): RestoreStep[] {
   if (record.desired === 'creating') return [{ step: 'discard' }];
   if (record.desired === 'removing') return [{ step: 'remove' }];
-  const alive = planAlive(record, observed, options);
-  if (alive !== undefined) return alive;
-  const steps: RestoreStep[] = observed.shim === 'none' ? [] : [{ step: 'collect' }];
-  if (record.hostConfig.autoRemove && record.startedBefore) return [...steps, { step: 'remove' }];
-  if (wantsStart(record, observed)) steps.push({ step: 'start' });
-  return steps;
-}
-
-/** What to do with a container of which a process or a shim is there; undefined if neither is. */
-function planAlive(record: ContainerRecord, observed: Observed, options: RestoreOptions): RestoreStep[] | undefined {
   switch (observed.shim) {
     case 'none':
-      return undefined;
+      return planEnded(record, observed);
     case 'silent':
-      return [{ step: 'mark-broken', reason: 'its shim does not answer' }];
-    case 'answering': {
-      if (observed.shimState === 'exited') return undefined;
-      // Created in the runtime, `start` never sent: the user was never told that it runs.
-      if (observed.shimState === 'created') return [{ step: 'abandon' }, { step: 'collect' }];
-      const resume: RestoreStep = { step: 'resume', paused: observed.frozen };
-      if (options.liveRestore) return [resume];
-      const stopped: RestoreStep[] = [resume, { step: 'stop' }];
-      if (record.hostConfig.autoRemove) return stopped;
-      return wantsStart(record, observed) ? [...stopped, { step: 'start' }] : stopped;
-    }
-    case 'gone': {
-      if (observed.init === 'unknown' && observed.problem !== '') return [{ step: 'mark-broken', reason: observed.problem }];
-      if (observed.init !== 'alive') return undefined;
-      if (observed.shimState === 'created') return [{ step: 'abandon' }, { step: 'collect' }];
-      return options.liveRestore ? [{ step: 'replace-shim' }] : [{ step: 'replace-shim' }, { step: 'stop' }];
-    }
+      // Without a status it is at work on a start that was cut short, and leaves by itself.
+      if (observed.shimState === undefined && observed.problem === '') return abandoned(record, observed);
+      return [{ step: 'mark-broken', reason: 'its shim does not answer', pid: observed.pid }, { step: 'await-shim' }];
+    case 'answering':
+      return planAnswering(record, observed, options);
+    case 'gone':
+      return planWithoutShim(record, observed, options);
   }
+}
+
+/** Nothing runs: what a policy, or `--rm`, wants of it. */
+function planEnded(record: ContainerRecord, observed: Observed): RestoreStep[] {
+  if (record.hostConfig.autoRemove && record.startedBefore) return [{ step: 'remove' }];
+  return wantsStart(record, observed) ? [{ step: 'start' }] : [];
+}
+
+/** Created in the runtime, `start` never sent: the user was never told that it runs. */
+const abandoned = (record: ContainerRecord, observed: Observed): RestoreStep[] => [{ step: 'abandon' }, { step: 'collect' }, ...planEnded(record, observed)];
+
+function planAnswering(record: ContainerRecord, observed: Observed, options: RestoreOptions): RestoreStep[] {
+  if (observed.shimState === 'created') return abandoned(record, observed);
+  const resume: RestoreStep = { step: 'resume', paused: observed.frozen };
+  // One that has ended tells the rest by itself: its end is followed as if this daemon had been there.
+  if (observed.shimState === 'exited') return record.hostConfig.autoRemove ? [resume] : [resume, ...planEnded(record, observed)];
+  return options.liveRestore ? [resume] : [resume, ...stopped(record, observed)];
+}
+
+function planWithoutShim(record: ContainerRecord, observed: Observed, options: RestoreOptions): RestoreStep[] {
+  if (observed.init === 'unknown' && observed.pid > 0) return [{ step: 'mark-broken', reason: observed.problem, pid: observed.pid }];
+  if (observed.init !== 'alive') return [{ step: 'collect' }, ...planEnded(record, observed)];
+  if (observed.shimState === 'created') return abandoned(record, observed);
+  const replace: RestoreStep = { step: 'replace-shim', paused: observed.frozen };
+  return options.liveRestore ? [replace] : [replace, ...stopped(record, observed)];
+}
+
+/** Live restore is off: stopped at the start, and started again if its policy wants it; `--rm` follows the stop by itself. */
+function stopped(record: ContainerRecord, observed: Observed): RestoreStep[] {
+  return !record.hostConfig.autoRemove && wantsStart(record, observed) ? [{ step: 'stop' }, { step: 'start' }] : [{ step: 'stop' }];
 }
 
 /**

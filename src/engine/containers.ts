@@ -3,6 +3,8 @@ import { conflict, invalid, notFound } from '../base/errors.ts';
 import type { Container } from './container.ts';
 
 export class Containers {
+  /** Called when a container's shim broke its connection; set once, by the restore. */
+  shimLost: (container: Container) => Promise<void> = () => Promise.resolve();
   readonly #byId = new Map<string, Container>();
   /** name → id; a name is taken before its container is there, so that two creates cannot have the same. */
   readonly #names = new Map<string, string>();

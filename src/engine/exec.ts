@@ -1,6 +1,7 @@
 /** `docker exec`: a session has a shim of its own, so it and its exit code outlive any daemon (continuity A7, B4). */
 import type { Duplex } from 'node:stream';
 import { conflict, errnoOf, internal, messageOf, notFound } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { newId } from '../base/ids.ts';
 import { isMissingCommand, startExitCode } from '../core/container/startFailure.ts';
 import type { ExecRecord } from '../core/container/record.ts';
@@ -68,13 +69,16 @@ export async function startExec(ctx: EngineContext, container: Container, start:
   try {
     const json = await execProcessJson(ctx, container, session.record);
     await ctx.store.createExec(session.record, json);
+    await failpoint('exec.created');
     handle = await launch(ctx, container, start);
+    await failpoint('exec.launched');
     const stream = start.detach ? null : await handle.attach({ ...streamsOf(session.record), signal: start.signal });
     try {
       const watch = await handle.watch({ since: 0n, onEntry: () => undefined });
       // Its end has the shim's time, which must not be before this.
       const startedNs = ctx.clock.nowNs();
       session.pid = await handle.start();
+      await failpoint('exec.started');
       session.running = true;
       session.handle = handle;
       session.ended = followEnd(ctx, container, { session, ended: watch.ended });
@@ -140,8 +144,10 @@ export async function endExec(ctx: EngineContext, container: Container, session:
   session.handle = null;
   session.exitCode = exit.kind === 'ok' ? shownExitCode(exit.value.exitCode) : 255;
   session.endedNs = exit.kind === 'ok' ? exit.value.finishedAt : ctx.clock.nowNs();
-  await ctx.store.endExec(container.id, session.record.id);
   publishExec(ctx, container, { session, action: 'exec_die', timeNs: session.endedNs });
+  await ctx.events.flushed();
+  await failpoint('exec.told');
+  await ctx.store.endExec(container.id, session.record.id);
 }
 
 function publishExec(ctx: EngineContext, container: Container, event: { session: ExecSession; action: string; timeNs: bigint }): void {

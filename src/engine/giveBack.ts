@@ -1,9 +1,16 @@
 /** What a run held and the daemon had given it: taken back after its end. Idempotent, so that a crash in between is finished by the next start. */
 import { messageOf } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import type { MountPoint } from '../core/container/mounts.ts';
+import type { LayerPort } from '../core/ports/layers.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, layersOf } from './context.ts';
+import { layersOf } from './context.ts';
+import type { EngineContext } from './context.ts';
 import { publishNetwork, publishUnmount } from './resourceEvents.ts';
+
+/** The driver of a container's layer; all of them where its record does not tell. */
+const driversOf = (ctx: EngineContext, container: Container): LayerPort[] =>
+  container.record.storageDriver === '' ? [...ctx.layers.values()] : [layersOf(ctx, container)];
 
 /** Network, mounts, volumes, exec folder. The caller holds the lock. What fails is logged and tried again at the next start or removal. */
 export async function giveBack(ctx: EngineContext, container: Container): Promise<void> {
@@ -14,15 +21,19 @@ export async function giveBack(ctx: EngineContext, container: Container): Promis
   const attempts: [string, () => Promise<void>][] = [
     ['network', async () => {
       await ctx.network.down(container.id, sandbox);
+      await failpoint('give-back.network');
       for (const endpoint of told ? sandbox.endpoints : []) publishNetwork(ctx, container, { action: 'disconnect', endpoint });
     }],
     ['shared memory', () => ctx.host.unmountShm(shmFolder(ctx, container))],
-    ['root filesystem', () => layersOf(ctx, container).unmountRw(container.id)],
+    ['root filesystem', async () => {
+      for (const layers of driversOf(ctx, container)) await layers.unmountRw(container.id);
+    }],
     ...volumeMounts(container).map((mount): [string, () => Promise<void>] => ['volume', async () => {
       await ctx.volumes.unmount(mount.name, container.id);
       if (told) publishUnmount(ctx, container, mount);
     }]),
   ];
+  await failpoint('give-back');
   await Promise.all(attempts.map(async ([what, attempt]) => {
     try {
       await attempt();
@@ -31,6 +42,7 @@ export async function giveBack(ctx: EngineContext, container: Container): Promis
     }
   }));
   container.sandbox = null;
+  await failpoint('give-back.done');
 }
 
 export const volumeMounts = (container: Container): MountPoint[] => container.record.mounts.filter(({ type }) => type === 'volume');

@@ -8,7 +8,7 @@ import type { EngineSettings } from '../core/settings.ts';
 import type { ContainerSnapshot } from '../core/container/snapshot.ts';
 import { type EngineContext, layersOf } from './context.ts';
 import { snapshot } from './query.ts';
-import { usersOfVolume } from './remove.ts';
+import { usersOfVolume } from './removal.ts';
 
 export interface EngineInfo {
   containers: { all: number; running: number; paused: number; stopped: number };

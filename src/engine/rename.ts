@@ -1,4 +1,5 @@
 import { conflict, invalid } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { checkContainerName } from '../core/container/validate.ts';
 import type { Container } from './container.ts';
 import { type EngineContext, publishContainer } from './context.ts';
@@ -14,6 +15,7 @@ export function renameContainer(ctx: EngineContext, container: Container, to: st
     try {
       const renamed = { ...container.record, name };
       await ctx.store.save(renamed);
+      await failpoint('rename.saved');
       container.record = renamed;
     } catch (error) {
       ctx.containers.releaseName(name, container.id);

@@ -17,7 +17,7 @@ import { buildBundle, cgroupPathOf } from './bundle.ts';
 import type { Container } from './container.ts';
 import { type EngineContext, layersOf, runtimeTarget } from './context.ts';
 import { volumeMounts } from './giveBack.ts';
-import { removeNow } from './remove.ts';
+import { removeNow } from './removal.ts';
 import { publishMount, publishNetwork, publishUnmount } from './resourceEvents.ts';
 import { stopSignalOf, stopTimeoutMs } from './stop.ts';
 import { supervise } from './supervise.ts';
@@ -69,6 +69,7 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   await ctx.store.writeBundle(container.id, bundle.files);
 
   // The record is on disk before the first instruction; the disk's flush and the runtime's work go on side by side.
+  await failpoint('start.bundled');
   const saved = ctx.store.save({ ...container.record, desired: 'running', startedBefore: true, startFailure: null });
   let handle: ShimHandle;
   try {
@@ -83,6 +84,7 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   await connectPending(container, handle);
   const started = container.nextStart();
   await supervise(ctx, container, handle);
+  await failpoint('start.watched');
   await handle.start();
   await started;
   await failpoint('start.started');
@@ -136,6 +138,7 @@ async function networkUp(ctx: EngineContext, container: Container, undo: AsyncDi
     for (const endpoint of sandbox.endpoints) publishNetwork(ctx, container, { action: 'disconnect', endpoint });
   });
   container.sandbox = sandbox;
+  await failpoint('start.network');
   await ctx.store.saveSandbox(container.id, sandbox);
   for (const endpoint of sandbox.endpoints) publishNetwork(ctx, container, { action: 'connect', endpoint });
   return { sockets, close: () => ctx.network.closeSockets(sockets) };

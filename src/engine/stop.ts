@@ -1,16 +1,26 @@
 /** `docker stop` and `docker kill`: the user's will is on disk before any signal is sent (design law 10). */
-import { conflict, messageOf, notModified } from '../base/errors.ts';
+import { conflict, isKind, messageOf, notModified } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { parseSignal, SIGKILL, SIGTERM } from '../core/container/signals.ts';
-import { cgroupPathOf } from './bundle.ts';
+import type { StopOrder } from '../core/ports/shim.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, publishContainer, runtimeTarget } from './context.ts';
-import { endWithoutShim } from './supervise.ts';
+import { publishContainer, runtimeTarget } from './context.ts';
+import type { EngineContext } from './context.ts';
+import { endLost } from './ending.ts';
+import { killEverything } from './kill.ts';
 
 export interface StopOptions {
   /** Name or number; empty: the container's own. */
   signal: string;
   /** Seconds; undefined: the container's own, then the daemon's; -1 for ever. */
   timeout: number | undefined;
+}
+
+export interface KillOrder {
+  /** Name or number; empty: SIGKILL. */
+  signal: string;
+  /** The container as the user named it, for refusals. */
+  asked: string;
 }
 
 /** How long after SIGKILL an end must have come. */
@@ -36,7 +46,7 @@ export function stopTimeoutMs(ctx: EngineContext, container: Container, given?: 
 }
 
 /** The stop itself. `manual`: a user's, which `unless-stopped` and `on-failure` remember. */
-export async function orderStop(ctx: EngineContext, container: Container, order: { signal: number; timeoutMs: number; manual: boolean }): Promise<void> {
+export async function orderStop(ctx: EngineContext, container: Container, order: StopOrder & { manual: boolean }): Promise<void> {
   // The end takes the lock itself, so it is awaited outside.
   const end = await container.lock.run(async (): Promise<() => Promise<void>> => {
     if (!container.occupied) return () => Promise.resolve();
@@ -46,13 +56,30 @@ export async function orderStop(ctx: EngineContext, container: Container, order:
       await ctx.runtime.resume(runtimeTarget(ctx, container));
       container.transition({ kind: 'resumed' });
     }
-    if (container.handle === null) return () => stopWithoutShim(ctx, container);
     publishContainer(ctx, container.subject, 'kill', { signal: String(order.signal) });
-    await container.handle.stop({ signal: order.signal, timeoutMs: order.timeoutMs });
-    return () => container.whenSettled();
+    if (await tellShim(ctx, container, order)) return () => container.whenSettled();
+    container.watch?.close();
+    return () => stopWithoutShim(ctx, container, order);
   });
   await bounded(end(), container, order.timeoutMs);
 }
+
+/** False if there is no shim that takes the order: none is known, it hangs, or it has just died. */
+async function tellShim(ctx: EngineContext, container: Container, order: StopOrder): Promise<boolean> {
+  if (container.handle === null || (await shimHangs(ctx, container))) return false;
+  await failpoint('stop.remembered');
+  try {
+    await container.handle.stop({ signal: order.signal, timeoutMs: order.timeoutMs });
+  } catch (error) {
+    if (isKind(error, 'unavailable')) return false;
+    throw error;
+  }
+  await failpoint('stop.ordered');
+  return true;
+}
+
+const shimHangs = async (ctx: EngineContext, container: Container): Promise<boolean> =>
+  (await ctx.shims.liveness(ctx.store.paths(container.id).execDir)).shim === 'silent';
 
 /** Waits for the end that was ordered; a process that even SIGKILL does not end (in uninterruptible sleep) is an error, not a hang. */
 async function bounded(end: Promise<void>, container: Container, timeoutMs: number): Promise<void> {
@@ -72,26 +99,24 @@ async function rememberStop(ctx: EngineContext, container: Container): Promise<v
   await ctx.store.save(container.record);
 }
 
-/** Law 5: what cannot be understood can still be stopped, by its cgroup and its pid. */
-async function stopWithoutShim(ctx: EngineContext, container: Container): Promise<void> {
-  await killEverything(ctx, container);
-  await endWithoutShim(ctx, container);
-}
-
-export async function killEverything(ctx: EngineContext, container: Container): Promise<void> {
+/**
+ * Law 5: what cannot be understood can still be stopped: by its shim if that one listens, else by its cgroup and its
+ * pid. A shim that hangs is ended first, so that it undoes nothing when it wakes up.
+ */
+async function stopWithoutShim(ctx: EngineContext, container: Container, order: StopOrder): Promise<void> {
+  const { execDir } = ctx.store.paths(container.id);
+  let patienceMs = 0;
   try {
-    await ctx.runtime.kill(runtimeTarget(ctx, container), SIGKILL, { all: true });
+    if ((await ctx.shims.liveness(execDir)).shim === 'answering') {
+      await ctx.shims.handle(execDir).stop(order);
+      patienceMs = order.timeoutMs < 0 ? Number.POSITIVE_INFINITY : order.timeoutMs + AFTER_KILL_MS / 2;
+    }
   } catch (error) {
-    ctx.logger.debug('the runtime could not kill a container', { container: container.id, error: messageOf(error) });
+    ctx.logger.debug('a shim did not take the order to stop', { container: container.id, error: messageOf(error) });
   }
-  await ctx.cgroups.killAll(cgroupPathOf(ctx, container));
-}
-
-export interface KillOrder {
-  /** Name or number; empty: SIGKILL. */
-  signal: string;
-  /** The container as the user named it, for refusals. */
-  asked: string;
+  await ctx.shims.end(execDir, patienceMs);
+  await killEverything(ctx, container);
+  await endLost(ctx, container);
 }
 
 /** `docker kill`. SIGKILL and the stop signal count as a user's stop (moby `containerStop`), others do not. */
@@ -103,7 +128,7 @@ export async function killContainer(ctx: EngineContext, container: Container, or
     return;
   }
   const { handle } = container;
-  if (container.state.kind === 'restarting') {
+  if (container.state.kind === 'restarting' || (signal === SIGKILL && (await shimHangs(ctx, container)))) {
     await orderStop(ctx, container, { signal, timeoutMs: 0, manual: true });
     return;
   }

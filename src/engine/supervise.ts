@@ -3,12 +3,16 @@
  * goes the same way: fold it into the view, take the state through the table, publish its events once.
  */
 import { messageOf } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { eventsOf, foldEntry } from '../core/container/view.ts';
 import type { JournalEntry, ShimHandle, WatchEnd } from '../core/ports/shim.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, runtimeTarget } from './context.ts';
+import type { EngineContext } from './context.ts';
 import { giveBack } from './giveBack.ts';
-import { removeAfterExit } from './remove.ts';
+import { removeAfterExit } from './removal.ts';
+
+/** A session's shim waits up to 2 s for streams that others hold. */
+const SESSIONS_MS = 5000;
 
 /**
  * What is already in the view changes nothing; entries of a run that this daemon never saw are published all the same,
@@ -56,7 +60,7 @@ async function settle(ctx: EngineContext, container: Container, run: { end: Prom
   const first = await Promise.race([run.end.then(() => 'ended' as const), run.watchEnded.then(({ kind }) => kind)]);
   if (first === 'closed') return;
   if (first === 'lost') {
-    await shimLost(ctx, container);
+    await ctx.containers.shimLost(container);
     return;
   }
   await container.lock.run(async () => {
@@ -68,10 +72,17 @@ async function settle(ctx: EngineContext, container: Container, run: { end: Prom
   container.notify('exit');
   // The shim still hands its last output to attached clients; its folder goes when it has left.
   await run.watchEnded;
+  await endSessions(ctx, container);
   await saveView(ctx, container);
   await failpoint('settle.saved');
   await ctx.store.removeExecDir(container.id);
   await removeAfterExit(ctx, container);
+}
+
+/** Exec sessions end with their container; their exit codes lie in its folder. */
+async function endSessions(ctx: EngineContext, container: Container): Promise<void> {
+  await ctx.shims.end(ctx.store.paths(container.id).execDir, SESSIONS_MS);
+  await Promise.all([...container.execs.values()].map(({ ended }) => ended));
 }
 
 /** Notes what was published, after it was: a crash in between is mended by what the event log tells. */

@@ -1,5 +1,6 @@
 /** `docker update`: the record first, then the kernel, then the bundle from which the shim restarts. */
 import { conflict } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { planUpdate, type UpdateRequest } from '../core/container/update.ts';
 import { updateResources, withResources } from '../core/oci/resources.ts';
 import { isRunning } from '../core/container/snapshot.ts';
@@ -16,7 +17,9 @@ export function updateContainer(ctx: EngineContext, container: Container, reques
       await ctx.runtime.update(runtimeTarget(ctx, container), updateResources({ ...host, ...request.resources }));
     }
     container.record = { ...before, hostConfig: host };
+    await failpoint('update.applied');
     await ctx.store.save(container.record);
+    await failpoint('update.saved');
     if (isRunning(container)) {
       // Only the limits: what else stands there is what the container was started with.
       const bundle = await ctx.store.readBundle(container.id, 'config.json');

@@ -4,11 +4,12 @@
  */
 import { readFile, readlink } from 'node:fs/promises';
 import type { Liveness, Read, ShimStatus } from '../core/ports/shim.ts';
+import { isFolderLocked } from '../sys/flock.ts';
 import { readStatus } from './files.ts';
 import type { SocketShimHandle } from './handle.ts';
 
 /** A shim answers from its loop, at once; one that does not within this time is looked at through /proc. */
-const HELLO_TIMEOUT_MS = 3_000;
+const HELLO_TIMEOUT_MS = 1_000;
 
 export async function liveness(handle: SocketShimHandle): Promise<Liveness> {
   const status = await readStatus(handle.dir);
@@ -17,10 +18,12 @@ export async function liveness(handle: SocketShimHandle): Promise<Liveness> {
 }
 
 async function shimLiveness(handle: SocketShimHandle, status: Read<ShimStatus>): Promise<Liveness['shim']> {
+  if (status.kind === 'ok' && (await isStopped(status.value.shimPid)) && (await worksIn(status.value.shimPid, handle.dir))) return 'silent';
   try {
     await handle.hello({ timeoutMs: HELLO_TIMEOUT_MS });
     return 'answering';
   } catch {
+    if (isFolderLocked(handle.dir)) return 'silent';
     if (status.kind !== 'ok' || status.value.bootId !== (await bootId())) return 'gone';
     return (await worksIn(status.value.shimPid, handle.dir)) ? 'silent' : 'gone';
   }
@@ -36,15 +39,23 @@ async function initLiveness(status: Read<ShimStatus>): Promise<Liveness['init']>
 
 /** Start time of a process (field 22 of its stat, clock ticks since the boot); undefined if there is none, or only a zombie. */
 export async function processStart(pid: number): Promise<bigint | undefined> {
+  const fields = await statFields(pid);
+  const state = fields[0];
+  const start = fields[19];
+  return start === undefined || state === 'Z' || state === 'X' ? undefined : BigInt(start);
+}
+
+/** Stopped by a signal: it answers nobody, and need not be waited for. */
+const isStopped = async (pid: number): Promise<boolean> => pid > 0 && (await statFields(pid))[0] === 'T';
+
+/** The fields of a process's stat from the third on; none if there is no such process. */
+async function statFields(pid: number): Promise<string[]> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
     // The name (field 2) may hold anything, also parentheses and spaces.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const state = fields[0];
-    const start = fields[19];
-    return start === undefined || state === 'Z' || state === 'X' ? undefined : BigInt(start);
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
-    return undefined;
+    return [];
   }
 }
 

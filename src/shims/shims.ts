@@ -1,5 +1,6 @@
 /** The shim port: everything the engine may ask for, put together. */
 import type { ContainerShimSpec, ExecShimSpec, Launched, LaunchOptions, ShimPort } from '../core/ports/shim.ts';
+import { endShims } from './ending.ts';
 import { readExit, readHealth, readJournal, readStatus } from './files.ts';
 import { SocketShimHandle } from './handle.ts';
 import { inheritedSpec, launchShim } from './launcher.ts';
@@ -45,6 +46,7 @@ export function createShims({ shim }: ShimsConfig): ShimPort {
       return handle;
     },
     liveness: (dir) => liveness(new SocketShimHandle(dir)),
+    end: endShims,
     readStatus,
     readHealth,
     readExit,

@@ -3,7 +3,8 @@
  * not synced: it has to survive a killed daemon, not a power loss. A torn last line is completed on opening.
  */
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { errnoOf, messageOf } from '../base/errors.ts';

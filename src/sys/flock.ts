@@ -1,7 +1,9 @@
 /** Advisory locks that die with their holder, so that no crash leaves a stale one (flock(2)). */
 import { closeSync, constants, openSync } from 'node:fs';
+import { errnoOf } from '../base/errors.ts';
 import { check, prototype, SyscallError } from './libc.ts';
 
+const LOCK_SH = 1;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 
@@ -29,4 +31,24 @@ export function tryLock(path: string): FileLock | undefined {
     held = false;
   };
   return { path, release, [Symbol.dispose]: release };
+}
+
+/** Whether some process has a folder locked; a folder that is not there is not. */
+export function isFolderLocked(path: string): boolean {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return false;
+    throw error;
+  }
+  try {
+    check('flock', flock()(fd, LOCK_SH | LOCK_NB));
+    return false;
+  } catch (error) {
+    if (error instanceof SyscallError && error.code === 'EAGAIN') return true;
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
 }

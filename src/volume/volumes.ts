@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import type { Clock } from '../base/clock.ts';
 import { conflict, errnoOf, internal, notFound } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { newId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { Mutex, mapLimit } from '../base/mutex.ts';
@@ -182,7 +183,9 @@ export class Volumes implements VolumePort {
       } finally {
         await data.close();
       }
+      await failpoint('volume.made');
       await writeRecord(this.#recordPath(record.name), record);
+      await failpoint('volume.recorded');
     } catch (error) {
       await rmdir(record.mountpoint).catch(() => undefined);
       await rmdir(folder).catch(() => undefined);
@@ -231,6 +234,7 @@ export class Volumes implements VolumePort {
     await unmountVolume(record.mountpoint);
     if (await isMounted(record.mountpoint)) throw conflict(`remove ${record.name}: volume is in use - [${record.mountpoint} is mounted]`);
     await rm(record.mountpoint, { recursive: true, force: true });
+    await failpoint('volume.emptied');
     await rm(join(this.#root, record.name), { recursive: true, force: true });
     await syncDirectory(this.#root);
   }

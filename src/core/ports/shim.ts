@@ -301,6 +301,11 @@ export interface ShimPort {
   /** A handle to a shim that answered hello, with a contract this daemon speaks. */
   connect(dir: string): Promise<ShimHandle>;
   liveness(dir: string): Promise<Liveness>;
+  /**
+   * Resolves when no shim holds the directory, or one of an exec session below it, any more. Those that do not leave by
+   * themselves within `graceMs` are killed.
+   */
+  end(dir: string, graceMs: number): Promise<void>;
   readStatus(dir: string): Promise<Read<ShimStatus>>;
   /** The last probes, oldest first. */
   readHealth(dir: string): Promise<Read<readonly HealthProbe[]>>;

@@ -1,0 +1,74 @@
+/** A removal, step by step: the intent is durable first, so that a crash anywhere is finished by the next start (continuity C1, B14). */
+import { internal, isKind, messageOf } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
+import type { Container } from './container.ts';
+import type { EngineContext } from './context.ts';
+import { layersOf, publishContainer, runtimeTarget } from './context.ts';
+import { giveBack } from './giveBack.ts';
+import { killEverything } from './kill.ts';
+/** `--rm`, at the end of a run. */
+export async function removeAfterExit(ctx: EngineContext, container: Container): Promise<void> {
+  if (!container.record.hostConfig.autoRemove || container.kept > 0 || container.state.kind !== 'exited') return;
+  await container.lock.run(async () => {
+    if (container.state.kind !== 'exited') return;
+    try {
+      await removeNow(ctx, container, true);
+    } catch (error) {
+      ctx.logger.error('a container could not be removed after its exit', { container: container.id, error: messageOf(error) });
+    }
+  });
+}
+
+/** Removes it step by step; the caller holds the lock and has made sure that nothing runs. Every step is idempotent. */
+export async function removeNow(ctx: EngineContext, container: Container, volumes: boolean): Promise<void> {
+  const { subject } = container;
+  const obscure = container.problem !== '' || container.state.kind === 'broken';
+  container.transition({ kind: 'remove' });
+  try {
+    if (container.problem === '') {
+      container.record = { ...container.record, desired: 'removing', removeVolumes: volumes };
+      await ctx.store.save(container.record);
+      await failpoint('remove.intended');
+    }
+    if (obscure) await makeSureItIsGone(ctx, container);
+    await giveBack(ctx, container);
+    await failpoint('remove.given-back');
+    if (container.problem === '') await layersOf(ctx, container).removeRw(container.id);
+    else await Promise.all([...ctx.layers.values()].map((layers) => layers.removeRw(container.id)));
+    await failpoint('remove.layer');
+    if (volumes) await removeAnonymousVolumes(ctx, container);
+    await failpoint('remove.volumes');
+    await ctx.store.remove(container.id);
+    await failpoint('remove.record');
+  } catch (error) {
+    container.transition({ kind: 'broke', reason: `its removal failed: ${messageOf(error)}`, pid: 0 });
+    container.notify('removed', messageOf(error));
+    throw internal(`cannot remove container "${container.record.name}": ${messageOf(error)}`, error);
+  }
+  ctx.containers.delete(container);
+  publishContainer(ctx, subject, 'destroy');
+  container.notify('removed');
+}
+
+/** Of what cannot be understood nobody knows whether something of it runs. */
+async function makeSureItIsGone(ctx: EngineContext, container: Container): Promise<void> {
+  await ctx.shims.end(ctx.store.paths(container.id).execDir, 0);
+  await killEverything(ctx, container);
+  await ctx.runtime.delete(runtimeTarget(ctx, container));
+}
+
+async function removeAnonymousVolumes(ctx: EngineContext, container: Container): Promise<void> {
+  for (const mount of container.record.mounts) {
+    if (mount.type !== 'volume' || !mount.anonymous) continue;
+    if (usersOfVolume(ctx, mount.name).some((user) => user.id !== container.id)) continue;
+    try {
+      await ctx.volumes.remove(mount.name);
+    } catch (error) {
+      if (!isKind(error, 'not-found')) throw error;
+    }
+  }
+}
+
+/** The containers that mount a volume, running or not. */
+export const usersOfVolume = (ctx: EngineContext, name: string): Container[] =>
+  ctx.containers.all().filter((container) => container.record.mounts.some((mount) => mount.type === 'volume' && mount.name === name));
