@@ -21,6 +21,7 @@ import { systemClock } from '../base/clock.ts';
 import { invalid, messageOf } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
+import { otherDrivers } from '../core/container/otherDrivers.ts';
 import type { Reloaded } from '../core/options/configure.ts';
 import type { Config } from '../core/options/table.ts';
 import type { LayerPort } from '../core/ports/layers.ts';
@@ -104,11 +105,11 @@ export async function compose(config: Config, logger: Logger, pending: readonly 
     clock: systemClock,
     logger,
     settings: () => settings,
-    pending: () => [...pending, ...network.pending()],
+    pending: () => [...pending, ...network.pending(), ...otherDrivers(driver, ctx.containers.all().map(({ record }) => record.storageDriver))],
   };
-  for (const line of pending) logger.warn(line);
   await images.recover();
   const { later } = await restoreContainers(ctx);
+  for (const line of ctx.pending()) logger.warn(line);
   await clearLayers(ctx);
   void later.catch((error: unknown) => logger.error('restoring containers ended early', { error: messageOf(error) }));
 

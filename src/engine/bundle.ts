@@ -26,8 +26,11 @@ export interface Bundle {
   probe: boolean;
 }
 
-/** `linux.cgroupsPath` of a container. */
-export const cgroupPathOf = (ctx: EngineContext, container: Container): string =>
+/** `linux.cgroupsPath` of a container: where it was started. */
+export const cgroupPathOf = (ctx: EngineContext, container: Container): string => container.record.cgroupsPath ?? nextCgroupPath(ctx, container);
+
+/** Where the options of the moment put it at its next start. */
+export const nextCgroupPath = (ctx: EngineContext, container: Container): string =>
   cgroupsPath(container.id, container.record.hostConfig.cgroupParent, { driver: ctx.cgroups.driver, parent: ctx.settings().cgroupParent });
 
 export async function buildBundle(ctx: EngineContext, container: Container, run: { rootfs: string; sandbox: Sandbox | null }): Promise<Bundle> {
@@ -47,6 +50,7 @@ export async function buildBundle(ctx: EngineContext, container: Container, run:
     facts: ctx.host.facts(),
     devices: ctx.host.devices(),
     init: initOf(ctx),
+    ...(settings.seccomp === 'builtin' ? {} : { seccompProfile: settings.seccomp }),
   };
   const probe = probeProcess(processInput);
   const files: Record<string, string> = { 'config.json': stringify(ociSpec(input)) };

@@ -58,9 +58,12 @@ export function runtimeTarget(ctx: EngineContext, container: Container): Runtime
     runtime: runtime.path,
     runtimeRoot: `${settings.execRoot}/runtime-${name}`,
     runtimeArgs: runtime.args,
-    systemdCgroup: settings.cgroupDriver === 'systemd',
+    systemdCgroup: isSystemdPath(container.record.cgroupsPath) ?? settings.cgroupDriver === 'systemd',
   };
 }
+
+/** The driver that a container was started with shows in its path; undefined before the first start. */
+const isSystemdPath = (cgroupsPath: string | undefined): boolean | undefined => cgroupsPath?.includes(':');
 
 /** Publishes an event that the daemon itself is the source of. */
 export function publish(ctx: EngineContext, event: Omit<EngineEvent, 'timeNs'>): void {

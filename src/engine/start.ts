@@ -8,12 +8,13 @@ import { failpoint } from '../base/failpoint.ts';
 import type { HostConfig } from '../core/container/config.ts';
 import { containerOfMode, isContainerMode, isPrivateNetwork } from '../core/container/modes.ts';
 import { logAttributes, parseLogOptions } from '../core/logOptions.ts';
+import type { LogSubject } from '../core/logOptions.ts';
 import { isMissingCommand, startExitCode } from '../core/container/startFailure.ts';
 import type { EndpointRequest } from '../core/container/config.ts';
 import type { NetworkRecord, PortSocket } from '../core/ports/network.ts';
 import type { ContainerShimSpec, ShimHandle, ShimLogSpec } from '../core/ports/shim.ts';
 import { connectPending } from './attach.ts';
-import { buildBundle, cgroupPathOf } from './bundle.ts';
+import { buildBundle, cgroupPathOf, nextCgroupPath } from './bundle.ts';
 import type { Container } from './container.ts';
 import { type EngineContext, layersOf, runtimeTarget } from './context.ts';
 import { volumeMounts } from './giveBack.ts';
@@ -65,6 +66,7 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   await mountVolumes(ctx, container, undo);
   await failpoint('start.mounted');
   if (container.record.hostConfig.ipcMode === 'shareable') undo.defer(() => ctx.host.unmountShm(`${paths.execDir}/shm`));
+  container.record = { ...container.record, cgroupsPath: nextCgroupPath(ctx, container) };
   const bundle = await buildBundle(ctx, container, { rootfs, sandbox: container.sandbox });
   await ctx.store.writeBundle(container.id, bundle.files);
 
@@ -191,7 +193,7 @@ async function shimSpec(ctx: EngineContext, container: Container, run: { sockets
     pipeSize: settings.pipeSize,
     exitPath: paths.exit,
     journalPath: paths.journal,
-    log: logSpec(hostConfig, { path: paths.log, labels: config.labels, env: config.env }),
+    log: logSpec(hostConfig, { path: paths.log, subject: await logSubject(ctx, container) }),
     cgroup: { version: ctx.cgroups.version, memoryDir: cgroup.memory, procsDir: cgroup.procs },
     restart: hostConfig.restartPolicy,
     liveRestore: settings.liveRestore,
@@ -219,14 +221,20 @@ function healthSpec(health: NonNullable<Container['record']['config']['healthche
   };
 }
 
-function logSpec(hostConfig: HostConfig, subject: { path: string; labels: Record<string, string>; env: string[] }): ShimLogSpec {
+async function logSubject(ctx: EngineContext, { record }: Container): Promise<LogSubject> {
+  const { hostname } = await ctx.host.info();
+  const { labels, env, image } = record.config;
+  return { id: record.id, name: record.name, imageId: record.imageId, imageName: image, hostname, command: [record.path, ...record.args], labels, env };
+}
+
+function logSpec(hostConfig: HostConfig, log: { path: string; subject: LogSubject }): ShimLogSpec {
   const { type, config } = hostConfig.logConfig;
   if (type === 'none') return { kind: 'none' };
   const options = parseLogOptions(config);
-  const attrs = logAttributes(config, subject);
+  const attrs = logAttributes(config, log.subject);
   return {
     kind: 'json-file',
-    path: subject.path,
+    path: log.path,
     maxSize: options.maxSize,
     maxFile: options.maxFile,
     compress: options.compress,

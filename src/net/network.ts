@@ -180,7 +180,6 @@ export class Network implements NetworkPort {
     this.#pending.push(...failures);
     for (const network of this.#table.bridges()) this.#bridgeSysctls(network);
     await this.#restoreFilter();
-    for (const line of this.#pending) logger.warn(line);
   }
 
   pending(): string[] {

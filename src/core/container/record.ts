@@ -31,6 +31,8 @@ export interface ContainerRecord {
   mounts: MountPoint[];
   /** By network name or id as the user gave it; the network mode's own entry included. */
   networks: Record<string, EndpointRequest>;
+  /** Where its last start put it in the cgroup tree, as its OCI spec says: options that change later do not move it. Absent before the first start. */
+  cgroupsPath?: string;
   /** A start was answered at least once. */
   startedBefore: boolean;
   /** The last start failed with this text and exit code, before any process ran. */
