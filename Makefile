@@ -50,7 +50,7 @@ lint: node_modules/.package-lock.json
 	@$(OXLINT) --quiet
 	@$(NODE) lint/rooms.ts
 
-# dockerd beside moored, in turn; BENCH_ARGS="--only NAME --rounds N".
+# dockerd beside moored, in turn; BENCH_ARGS="--only NAME --rounds N --fleet N"; --write puts the table into docs/benchmarks.md.
 bench: build
 	@scripts/reference-docker
 	@$(NODE) bench/run.ts $(BENCH_ARGS)

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { Daemon } from '../fixtures/daemon.ts';
 import type { HttpAnswer } from '../fixtures/http.ts';
-import { alive, startTime } from '../fixtures/processes.ts';
+import { alive, eventually, startTime } from '../fixtures/processes.ts';
 
 /** Whether an object exists, or a container runs: known, or not after an answer that never came. */
 type Known = 'yes' | 'no' | 'unknown';
@@ -131,12 +131,10 @@ export class Model {
 
   /** Checks what the daemon shows against what is known, and learns what was unknown. */
   async check(): Promise<void> {
-    const listed = (await this.#daemon.request('GET', '/containers/json?all=1')).json() as { Id: string; Names: string[] }[];
     for (const fact of this.#containers) {
-      const answer = await this.#daemon.request('GET', `/containers/${fact.name}/json`);
+      const answer = await this.#inspect(fact.name);
       const there = answer.status === 200;
       agree(fact.exists, there, `${fact.name} exists`);
-      assert.equal(listed.filter(({ Names }) => Names.includes(`/${fact.name}`)).length, there ? 1 : 0, `${fact.name} in the list`);
       fact.exists = there ? 'yes' : 'no';
       if (!there) {
         Object.assign(fact, { id: undefined, running: 'no', process: undefined });
@@ -149,6 +147,15 @@ export class Model {
       agree(fact.exists, there, `${fact.name} exists`);
       fact.exists = there ? 'yes' : 'no';
     }
+  }
+
+  /** Inspects, when the list agrees: a removal that was begun may be going on. */
+  #inspect(name: string): Promise<HttpAnswer> {
+    return eventually(async () => {
+      const answer = await this.#daemon.request('GET', `/containers/${name}/json`);
+      const listed = (await this.#daemon.request('GET', '/containers/json?all=1')).json() as { Names: string[] }[];
+      return listed.filter(({ Names }) => Names.includes(`/${name}`)).length === (answer.status === 200 ? 1 : 0) && answer;
+    }, `the list and the inspection of ${name} to agree`, 5000);
   }
 
   // oxlint-disable-next-line typescript/no-explicit-any -- the API's JSON

@@ -1,0 +1,138 @@
+/** C1: `kill -9` at each step of each verb, and of the start itself: everything exists whole or not at all, and nothing leaks. */
+import assert from 'node:assert/strict';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Daemon, lines } from '../fixtures/daemon.ts';
+import { layeredArchive } from '../fixtures/images.ts';
+import type { Held } from '../fixtures/leaks.ts';
+import { ended } from '../fixtures/processes.ts';
+import { projectRoot } from '../fixtures/target.ts';
+import { die } from './crashes.ts';
+import type { Death } from './crashes.ts';
+
+const daemon = new Daemon({ config: { 'live-restore': true } });
+let clean: Held;
+before(async () => {
+  await daemon.prepare();
+  clean = daemon.held();
+});
+after(() => daemon.dispose());
+
+const RICH = ['--name', 'subject', '--network', 'lane', '-p', '20300:7', '-v', '/anonymous', '-v', 'named:/named', '--ipc', 'shareable', 'busybox', 'nc', '-ll', '-p', '7', '-e', 'cat'];
+const lane = (d: Daemon): Promise<unknown> => d.ok('network', 'create', 'lane');
+const created = async (d: Daemon): Promise<void> => {
+  await lane(d);
+  await d.ok('create', ...RICH);
+};
+const running = async (d: Daemon): Promise<void> => {
+  await lane(d);
+  await d.ok('run', '-d', ...RICH);
+};
+const docker = (...args: string[]) => (d: Daemon): Promise<unknown> => d.docker(args);
+
+/** Nothing of a creation that never answered stays in the way of the next one. */
+const creatable = async (d: Daemon): Promise<void> => {
+  await d.docker(['rm', '-f', '-v', 'subject']);
+  await d.docker(['network', 'create', 'lane']);
+  await d.ok('run', '-d', ...RICH);
+};
+
+const startDeaths: Death[] = ['start.network', 'start.mounted', 'start.bundled', 'start.launched', 'start.watched', 'start.started'].map((point) => ({
+  point, prepare: created, verb: docker('start', 'subject'), check: creatable,
+}));
+
+const endDeaths: Death[] = ['stop.remembered', 'stop.ordered', 'give-back', 'give-back.network', 'give-back.done', 'settle.saved'].map((point) => ({
+  point, prepare: running, verb: docker('stop', '-t', '0', 'subject'), check: creatable,
+}));
+
+const gone = async (d: Daemon): Promise<void> => {
+  assert.equal((await d.request('GET', '/containers/subject/json')).status, 404, 'the removal was begun and is not finished');
+  await creatable(d);
+};
+const removeDeaths: Death[] = ['remove.intended', 'remove.given-back', 'remove.layer', 'layers.discard', 'remove.volumes', 'container.removed', 'remove.record'].map((point) => ({
+  point, prepare: created, verb: docker('rm', '-v', 'subject'), check: gone,
+}));
+
+/** One container that runs, one that ends while nobody is there, one whose shim dies; and one that is paused. */
+const witnesses = async (d: Daemon): Promise<void> => {
+  await running(d);
+  await d.ok('run', '-d', '--name', 'paused', 'busybox', 'sleep', '600');
+  await d.ok('pause', 'paused');
+  await d.ok('run', '-d', '--name', 'orphan', 'busybox', 'sleep', '600');
+  await d.ok('run', '-d', '--name', 'ends', 'busybox', 'sh', '-c', 'while [ ! -e /go ]; do sleep 0.02; done; exit 3');
+  const pidOf = async (name: string): Promise<number> => (await d.inspect(name)).State.Pid as number;
+  const [orphan, ends] = [await pidOf('orphan'), await pidOf('ends')];
+  await d.kill9();
+  process.kill(Number(/^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${orphan}/status`, 'utf8'))?.[1]), 'SIGKILL');
+  writeFileSync(`/proc/${ends}/root/go`, '');
+  await ended(ends);
+};
+
+/** The first two starts see what was left; each death of a start leaves it to the next. */
+const startupDeaths: Death[] = [
+  'restore.looked', 'restore.network', 'restore.imported', 'restore.resumed', 'restore.adopted', 'collect.deleted', 'collect.given-back', 'restore.done',
+].map((point) => ({
+  point, before: witnesses, verb: () => Promise.resolve(), check: async (d) => {
+    assert.equal((await d.inspect('ends')).State.StartedAt < (await d.inspect('ends')).State.FinishedAt, true);
+    const history = (await d.request('GET', `/events?since=1&until=${Math.ceil(Date.now() / 1000)}&filters=${encodeURIComponent(JSON.stringify({ container: ['ends'], event: ['die'] }))}`)).text;
+    const codes = lines(history).map((line) => (JSON.parse(line) as { Actor: { Attributes: { exitCode: string } } }).Actor.Attributes.exitCode);
+    // Once by itself; the other ones are those of the check that it can be stopped and started.
+    assert.equal(codes.filter((code) => code === '3').length, 1, 'its end was told more than once, or never');
+  },
+}));
+
+const deaths: Death[] = [
+  ...['create.recorded', 'create.layer', 'create.volumes'].map((point): Death => ({ point, prepare: lane, verb: docker('create', ...RICH), check: creatable })),
+  ...startDeaths,
+  ...endDeaths,
+  ...removeDeaths,
+  ...['rename.saved', 'store.rename'].map((point): Death => ({
+    point,
+    passes: 0,
+    prepare: async (d) => {
+      if (point === 'rename.saved') await created(d);
+    },
+    verb: point === 'rename.saved' ? docker('rename', 'subject', 'other') : docker('create', ...RICH),
+    check: async (d) => {
+      const names = lines(await d.ok('ps', '-a', '--format', '{{.Names}}'));
+      assert.deepEqual(names, point === 'rename.saved' ? ['other'] : []);
+    },
+  })),
+  ...['update.applied', 'update.saved'].map((point): Death => ({ point, prepare: running, verb: docker('update', '--restart', 'always', '--memory', '64m', '--memory-swap', '-1', 'subject') })),
+  ...['exec.created', 'exec.launched', 'exec.started', 'exec.told'].map((point): Death => ({
+    point,
+    prepare: running,
+    verb: docker('exec', 'subject', 'sleep', '0.3'),
+  })),
+  ...['network.made', 'network.recorded'].map((point): Death => ({ point, verb: lane, check: async (d) => {
+    await d.docker(['network', 'create', 'lane']);
+    assert.equal(lines(await d.ok('network', 'ls', '-q', '--filter', 'name=lane')).length, 1);
+  } })),
+  { point: 'network.removed', prepare: lane, verb: docker('network', 'rm', 'lane'), check: lane },
+  ...['volume.made', 'volume.recorded'].map((point): Death => ({ point, verb: docker('volume', 'create', 'named'), check: docker('volume', 'create', 'named') })),
+  { point: 'volume.emptied', prepare: docker('volume', 'create', 'named'), verb: docker('volume', 'rm', 'named') },
+  { point: 'layers.publish', verb: async (d) => d.docker(['load', '-q', '-i', await layeredArchive()]), check: async (d) => {
+    assert.deepEqual(lines(await d.ok('images', '-q', 'busybox:layered')), []);
+    await d.ok('load', '-q', '-i', await layeredArchive());
+    await d.ok('rmi', 'busybox:layered');
+  } },
+  ...['image.remove', 'image.layer-remove'].map((point): Death => ({
+    point,
+    prepare: async (d) => d.ok('load', '-q', '-i', await layeredArchive()),
+    verb: docker('rmi', 'busybox:layered'),
+    check: async (d) => assert.deepEqual(lines(await d.ok('images', '-q', 'busybox:layered')), []),
+  })),
+];
+
+for (const death of [...deaths, ...startupDeaths]) {
+  test(`death at ${death.point}`, async () => assert.ok(await die(daemon, clean, death), 'the place was not reached'));
+}
+
+test('every failpoint of the source is met here', () => {
+  const source = globSync('src/**/*.ts', { cwd: projectRoot })
+    .filter((file) => !file.endsWith('.test.ts'))
+    .flatMap((file) => [...readFileSync(path.join(projectRoot, file), 'utf8').matchAll(/\bfailpoint\('([^']+)'\)/g)].map((match) => match[1] ?? ''));
+  const met = new Set([...deaths, ...startupDeaths].map(({ point }) => point));
+  assert.deepEqual([...new Set(source)].filter((name) => !met.has(name)), []);
+});
