@@ -75,6 +75,9 @@ static bool is_named(const struct spec *spec, int fd)
 	for (size_t i = 0; i < spec->ports; i++)
 		if (spec->port[i].fd == fd)
 			return true;
+	for (size_t i = 0; i < spec->holds; i++)
+		if (spec->hold[i].fd == fd)
+			return true;
 	return fd == shim.ready.fd;
 }
 
@@ -84,6 +87,8 @@ static void close_inherited(const struct spec *spec)
 	int highest = READY_FD;
 	for (size_t i = 0; i < spec->ports; i++)
 		highest = spec->port[i].fd > highest ? spec->port[i].fd : highest;
+	for (size_t i = 0; i < spec->holds; i++)
+		highest = spec->hold[i].fd > highest ? spec->hold[i].fd : highest;
 	close_range((unsigned)highest + 1, ~0U, 0);
 	for (int fd = READY_FD; fd <= highest; fd++) {
 		if (is_named(spec, fd))
@@ -179,6 +184,8 @@ static int open_all(bool fresh, struct error *err)
 		failed = stdio_init(&shim, err);
 	if (!failed)
 		failed = control_listen(&shim, err);
+	if (!failed)
+		failed = holds_check(&shim, err);
 	return failed ? failed : ports_start(&shim, err);
 }
 

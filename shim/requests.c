@@ -150,6 +150,12 @@ static void verb_watch(struct conn *c, const struct pairs *pairs)
 	watch_begin(c, (uint64_t)since);
 }
 
+static void verb_give_sockets(struct conn *c, const struct pairs *pairs)
+{
+	(void)pairs;
+	holds_give(c);
+}
+
 static const struct {
 	const char *name;
 	verb *run;
@@ -157,6 +163,7 @@ static const struct {
 	{ "hello", verb_hello }, { "start", verb_start }, { "signal", verb_signal }, { "stop", verb_stop },
 	{ "policy", verb_policy }, { "resize", verb_resize }, { "attach", verb_attach }, { "close-stdin", verb_close_stdin },
 	{ "log-reopen", verb_log_reopen }, { "state", verb_state }, { "watch", verb_watch },
+	{ "give-sockets", verb_give_sockets },
 };
 
 static void run_one(struct conn *c, char *line, size_t len)

@@ -4,6 +4,7 @@
 #include "child.h"
 #include "control.h"
 #include "health.h"
+#include "holds.h"
 #include "journal.h"
 #include "logcare.h"
 #include "loop.h"

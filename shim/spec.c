@@ -87,6 +87,21 @@ static bool take_port(struct spec *spec, const struct field *f)
 	return true;
 }
 
+static bool take_hold(struct spec *spec, const struct field *f)
+{
+	int64_t fd;
+	struct hold_spec *h = &spec->hold[spec->holds];
+	if (f->count < 2 || spec->holds == SPEC_HOLDS || !parse_i64(f->word[0], &fd) || fd < 4 || fd > 100000)
+		return false;
+	size_t len = strlen(f->word[1]);
+	if (!len || len > 32 || strspn(f->word[1], "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
+		return false;
+	h->fd = (int)fd;
+	h->name = f->word[1];
+	spec->holds++;
+	return true;
+}
+
 struct list {
 	const char *item[SPEC_LIST];
 	size_t count;
@@ -135,6 +150,7 @@ static const struct spec_field {
 	{ "stop-signal", T_INT, AT(stop_signal) },
 	{ "stop-timeout-ms", T_INT, AT(stop_timeout_ms) },
 	{ "port", T_SPECIAL, .special = take_port },
+	{ "hold", T_SPECIAL, .special = take_hold },
 	{ "netns", T_STRING, AT(netns) },
 	{ "keep-link", T_LIST, AT(keep_link) },
 	{ "health-process", T_STRING, AT(health.process) },

@@ -6,6 +6,7 @@
 #define SPEC_MAX (256 * 1024)
 #define SPEC_PORTS 256
 #define SPEC_LIST 32
+#define SPEC_HOLDS 8
 
 enum spec_kind { KIND_CONTAINER, KIND_EXEC };
 enum port_kind { PORT_RESERVE, PORT_RELAY_TCP, PORT_RELAY_UDP };
@@ -15,6 +16,12 @@ struct port_spec {
 	int fd;
 	const char *address;
 	uint16_t port;
+};
+
+// A socket that is only held, for the process that asks for it by `give-sockets`.
+struct hold_spec {
+	int fd;
+	const char *name;
 };
 
 struct health_spec {
@@ -48,6 +55,8 @@ struct spec {
 	int64_t stop_signal, stop_timeout_ms;
 	struct port_spec port[SPEC_PORTS];
 	size_t ports;
+	struct hold_spec hold[SPEC_HOLDS];
+	size_t holds;
 	const char *netns;
 	const char *keep_link[SPEC_LIST];
 	size_t keep_links;

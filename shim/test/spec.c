@@ -46,6 +46,10 @@ void test_spec(void)
 	CHECK(refused(LEAST "port reserve 3\n", "port"));
 	CHECK(refused(LEAST "port relay-tcp 5 1.2.3.4 70000\n", "port"));
 	CHECK(refused(LEAST "port relay-tcp 5\n", "port"));
+	CHECK(refused(LEAST "hold 3 a\n", "hold"));
+	CHECK(refused(LEAST "hold 5\n", "hold"));
+	CHECK(refused(LEAST "hold 5 a,b\n", "hold"));
+	CHECK(refused(LEAST "hold 5 a\nhold 6 a\nhold 7 a\nhold 8 a\nhold 9 a\nhold 10 a\nhold 11 a\nhold 12 a\nhold 13 a\n", "hold"));
 	CHECK(refused(LEAST "terminal yes\n", "terminal"));
 	CHECK(refused(LEAST "console-size 1\n", "console-size"));
 	CHECK(refused(LEAST "log-attrs {%0A}\n", "log-attrs"));

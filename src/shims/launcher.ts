@@ -129,7 +129,7 @@ async function takeBack(command: readonly string[], dir: string): Promise<void> 
 export async function inheritedSpec(dir: string): Promise<string> {
   try {
     const text = await readFile(join(dir, 'spec'), 'utf8');
-    return text.split('\n').filter((line) => !line.startsWith('port ')).join('\n');
+    return text.split('\n').filter((line) => !/^(?:port|hold) /.test(line)).join('\n');
   } catch (error) {
     throw new MooredError('not-found', `${shimName(dir)} left no spec to go on with`, { cause: error });
   }

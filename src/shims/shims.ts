@@ -54,4 +54,4 @@ export function createShims({ shim }: ShimsConfig): ShimPort {
   };
 }
 
-const portFdsOf = (spec: ContainerShimSpec): number[] => (spec.ports ?? []).map((port) => port.fd);
+const portFdsOf = (spec: ContainerShimSpec): number[] => [...(spec.ports ?? []), ...(spec.holds ?? [])].map(({ fd }) => fd);

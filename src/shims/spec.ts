@@ -46,6 +46,7 @@ function* execLines(spec: ExecShimSpec): Generator<MaybeLine> {
 }
 
 function* commonLines(spec: ContainerShimSpec | ExecShimSpec): Generator<MaybeLine> {
+  for (const [index, { name }] of (spec.holds ?? []).entries()) yield ['hold', FIRST_PORT_FD + (spec.ports ?? []).length + index, name];
   yield ['id', spec.id];
   yield ['runtime', spec.runtime];
   yield ['runtime-root', spec.runtimeRoot];

@@ -12,12 +12,19 @@ import { alive, eventually, startTime } from '../fixtures/processes.ts';
 import { target } from '../fixtures/target.ts';
 
 const skip = target === 'dockerd' ? 'dockerd 20.10 refuses, or loses what runs' : false;
-const BASE = { 'live-restore': true };
+/** An address of its own: without one the default network keeps what it has. */
+const BASE = { 'live-restore': true, bip: '192.168.77.1/24' };
 const PORT = 18_080;
-const daemon = new Daemon();
+const daemon = new Daemon({ config: BASE });
 
 before(() => daemon.prepare());
-after(() => daemon.dispose());
+after(async () => {
+  try {
+    if (target === 'moored') await daemon.assertClean();
+  } finally {
+    await daemon.dispose();
+  }
+});
 
 interface Change {
   readonly config?: Readonly<Record<string, unknown>>;
@@ -155,7 +162,6 @@ for (const [name, change] of Object.entries(CHANGES)) {
     await daemon.kill9();
     daemon.configure(BASE);
     await daemon.start();
-    await daemon.assertClean();
   });
 }
 
@@ -191,7 +197,6 @@ test('S6: another storage driver: containers stay with theirs', { skip }, async 
   await daemon.kill9();
   daemon.configure(BASE);
   await daemon.start();
-  await daemon.assertClean();
 });
 
 test('S6: the data root moved with its content, the same path leading there', { skip }, async () => {
@@ -209,5 +214,4 @@ test('S6: the data root moved with its content, the same path leading there', { 
   await daemon.ok('restart', '-t', '0', id);
   await daemon.ok('rm', '-f', id, own);
   await daemon.ok('network', 'rm', 'own');
-  await daemon.assertClean();
 });

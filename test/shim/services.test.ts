@@ -6,6 +6,8 @@ import * as net from 'node:net';
 import * as path from 'node:path';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
+import { requestFds } from '../../src/sys/receiveFds.ts';
+import { boundPort } from '../../src/sys/resolverSockets.ts';
 import { Container, eventually, parseRecord } from './harness.ts';
 
 const HEALTH = { 'health-process': 'health.json', 'health-command': 'test -e /tmp/ok', 'health-interval-ms': 60, 'health-timeout-ms': 1000, 'health-retries': 2 };
@@ -71,6 +73,34 @@ async function boundTcp(t: TestContext, host: string): Promise<{ fd: number; por
   t.after(() => server.close());
   return { fd: (server as unknown as Handled)._handle.fd, port, close: () => server.close() };
 }
+
+test('holds sockets, and gives them to whoever asks, again and again', async (t) => {
+  const held = await boundTcp(t, '127.0.0.1');
+  const other = await boundTcp(t, '127.0.0.1');
+  const c = new Container(t, { args: ['sleep', '1000'], fds: [other.fd, held.fd], spec: { hold: ['4 other', '5 resolver-tcp'] } });
+  await c.start();
+  held.close();
+  other.close();
+  const early = net.connect({ port: held.port, host: '127.0.0.1' });
+  t.after(() => early.destroy());
+  for (let i = 0; i < 2; i++) {
+    const { line, fds } = await requestFds(path.join(c.dir, 'shim.sock'), 'give-sockets\n', { timeoutMs: 5000 });
+    assert.equal(line, 'ok sockets=other,resolver-tcp');
+    assert.deepEqual(fds.map(boundPort), [other.port, held.port]);
+    for (const fd of fds.slice(0, 1)) fs.closeSync(fd);
+    if (i === 0) {
+      fs.closeSync(fds[1] ?? -1);
+      continue;
+    }
+    // A client that came while nobody had the socket is served by the next who has it.
+    const server = net.createServer((socket) => socket.end('served'));
+    server.listen({ fd: fds[1] ?? -1 });
+    t.after(() => server.close());
+    const chunks: Buffer[] = [];
+    for await (const chunk of early) chunks.push(chunk as Buffer);
+    assert.equal(Buffer.concat(chunks).toString(), 'served');
+  }
+});
 
 test('relays TCP, with both half-closes, and holds a reserved port', async (t) => {
   const target = net.createServer({ allowHalfOpen: true }, (socket) => {

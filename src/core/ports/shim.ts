@@ -93,6 +93,8 @@ export interface ContainerShimSpec extends CommonShimSpec {
   /** −1: never kill. */
   readonly stopTimeoutMs: number;
   readonly ports?: readonly ShimPortSpec[];
+  /** Sockets that it only holds, for the process that asks for them by name. */
+  readonly holds?: readonly { readonly fd: number; readonly name: string }[];
   /** The pinned network namespace, and the links that belong in it. */
   readonly netns?: { readonly path: string; readonly keepLinks: readonly string[] };
   readonly health?: ShimHealthSpec;
