@@ -28,7 +28,7 @@ export const systemRoutes = (deps: SystemDeps): Route[] => [
         listeners: deps.listeners(),
         descriptors: deps.descriptors(),
         securityOptions: [
-          ...(deps.ctx.host.facts().seccomp ? ['name=seccomp,profile=builtin'] : []),
+          ...(deps.ctx.host.facts().seccomp ? [`name=seccomp,profile=${info.settings.seccompProfile}`] : []),
           ...(info.sys.cgroupVersion === 2 ? ['name=cgroupns'] : []),
         ],
       }));

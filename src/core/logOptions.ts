@@ -1,5 +1,7 @@
 /** Options of the json-file log driver (`--log-opt`), in Docker's words. */
-import { invalid } from '../base/errors.ts';
+import { invalid, messageOf } from '../base/errors.ts';
+import { checkTag, expandTag } from './logTag.ts';
+import type { TagSubject } from './logTag.ts';
 
 export interface LogOptions {
   /** Bytes; 0: no rotation. */
@@ -25,6 +27,16 @@ export function checkLogConfig(type: string, config: Readonly<Record<string, str
     if (!known.has(key)) throw invalid(`unknown log opt '${key}' for ${type} log driver`);
   }
   parseLogOptions(config);
+  checkTag(config['tag'] ?? '');
+  for (const key of ['labels-regex', 'env-regex']) checkPattern(config[key] ?? '');
+}
+
+function checkPattern(pattern: string): void {
+  try {
+    new RegExp(pattern);
+  } catch (error) {
+    throw invalid(`error parsing regexp: ${messageOf(error)}`, error);
+  }
 }
 
 export function parseLogOptions(config: Readonly<Record<string, string>>): LogOptions {
@@ -68,13 +80,18 @@ function sizeOf(name: string, text: string): number | undefined {
   return Math.floor(Number(match[1]) * 1024 ** ['', 'k', 'm', 'g', 't', 'p'].indexOf((match[2] ?? '').toLowerCase().replace('b', '')));
 }
 
+export interface LogSubject extends TagSubject {
+  labels: Readonly<Record<string, string>>;
+  env: readonly string[];
+}
+
 /** What every log line carries: `labels`, `labels-regex`, `env`, `env-regex`, `tag`; undefined if nothing. */
-export function logAttributes(config: Readonly<Record<string, string>>, subject: { labels: Readonly<Record<string, string>>; env: readonly string[] }): Record<string, string> | undefined {
+export function logAttributes(config: Readonly<Record<string, string>>, subject: LogSubject): Record<string, string> | undefined {
   const attrs: Record<string, string> = {};
   const env = Object.fromEntries(subject.env.map((entry) => [entry.split('=', 1)[0] ?? '', entry.slice(entry.indexOf('=') + 1)]));
   select(attrs, subject.labels, { names: config['labels'], pattern: config['labels-regex'] });
   select(attrs, env, { names: config['env'], pattern: config['env-regex'] });
-  if (config['tag'] !== undefined && config['tag'] !== '') attrs['tag'] = config['tag'];
+  if (config['tag'] !== undefined && config['tag'] !== '') attrs['tag'] = expandTag(config['tag'], subject);
   return Object.keys(attrs).length === 0 ? undefined : attrs;
 }
 

@@ -1,5 +1,6 @@
 /** What the engine needs to know of the daemon's options: a snapshot, replaced whole at a reload. */
 import type { Ulimit } from './container/config.ts';
+import type { SeccompProfile } from './oci/seccomp.ts';
 
 export interface RuntimeSettings {
   path: string;
@@ -28,8 +29,10 @@ export interface EngineSettings {
   init: boolean;
   initPath: string;
   noNewPrivileges: boolean;
-  /** Path of a profile, `unconfined`, or empty for the built-in one. */
+  /** `builtin`, `unconfined`, or the path of a profile, as `docker info` shows it. */
   seccompProfile: string;
+  /** What containers get by default. */
+  seccomp: 'builtin' | 'unconfined' | SeccompProfile;
   dns: string[];
   dnsOptions: string[];
   dnsSearch: string[];

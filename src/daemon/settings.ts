@@ -1,6 +1,9 @@
 /** What the rooms take of the configuration, each in its own words. */
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { invalid, messageOf } from '../base/errors.ts';
 import type { NetConfig } from '../core/network/config.ts';
+import { parseSeccompProfile } from '../core/oci/seccomp.ts';
 import type { Config } from '../core/options/table.ts';
 import type { EngineSettings } from '../core/settings.ts';
 import { DEFAULT_REGISTRY_OPTIONS, type RegistryOptions } from '../image/registry/registries.ts';
@@ -29,7 +32,8 @@ export function engineSettings(config: Config, storageDriver: string): EngineSet
     init: config.init,
     initPath: config.initPath,
     noNewPrivileges: config.noNewPrivileges,
-    seccompProfile: config.seccompProfile,
+    seccompProfile: config.seccompProfile === '' ? 'builtin' : config.seccompProfile,
+    seccomp: seccompOf(config.seccompProfile),
     dns: [...config.dns],
     dnsOptions: [...config.dnsOpts],
     dnsSearch: [...config.dnsSearch],
@@ -45,6 +49,17 @@ export function engineSettings(config: Config, storageDriver: string): EngineSet
     httpsProxy: config.httpsProxy,
     noProxy: config.noProxy,
   };
+}
+
+/** The default profile, read once: a profile that is not there or is none keeps the daemon from starting. */
+function seccompOf(option: string): EngineSettings['seccomp'] {
+  if (option === '' || option === 'builtin') return 'builtin';
+  if (option === 'unconfined') return 'unconfined';
+  try {
+    return parseSeccompProfile(readFileSync(option, 'utf8'));
+  } catch (error) {
+    throw invalid(`opening seccomp profile (${option}) failed: ${messageOf(error)}`, error);
+  }
 }
 
 /** Paths are absolute: a shim runs its runtime for years, whatever PATH is by then. */
