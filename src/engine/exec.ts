@@ -8,7 +8,8 @@ import type { ExecRecord } from '../core/container/record.ts';
 import { attributesOf, shownExitCode } from '../core/container/view.ts';
 import type { ShimHandle } from '../core/ports/shim.ts';
 import type { Container, ExecSession } from './container.ts';
-import { type EngineContext, publishContainer, runtimeTarget } from './context.ts';
+import { publishContainer, runtimeTarget } from './context.ts';
+import type { EngineContext } from './context.ts';
 import { execProcessJson } from './bundle.ts';
 
 export type ExecRequest = Omit<ExecRecord, 'schema' | 'id' | 'containerId' | 'createdNs'>;
@@ -89,9 +90,11 @@ export async function startExec(ctx: EngineContext, container: Container, start:
     }
     return stream;
   } catch (error) {
-    session.exitCode = startExitCode(error);
+    // 128 is for containers: a session that did not start for another reason has 126 (moby `ContainerExecStart`).
+    const code = startExitCode(error);
+    session.exitCode = code === 128 ? 126 : code;
     session.endedNs = ctx.clock.nowNs();
-    await ctx.store.removeExec(container.id, session.record.id);
+    await removeExec(ctx, container, session.record.id);
     publishExec(ctx, container, { session, action: 'exec_die', timeNs: session.endedNs });
     if (isMissingCommand(error)) throw error;
     throw errnoOf(error) === undefined ? error : internal(`exec ${session.record.id} could not be started: ${messageOf(error)}`, error);
@@ -161,12 +164,20 @@ function publishExec(ctx: EngineContext, container: Container, event: { session:
   });
 }
 
+async function removeExec(ctx: EngineContext, container: Container, id: string): Promise<void> {
+  try {
+    await ctx.store.removeExec(container.id, id);
+  } catch (error) {
+    ctx.logger.debug('an exec session was not cleared away', { exec: id, error: messageOf(error) });
+  }
+}
+
 function forgetOld(ctx: EngineContext, container: Container): void {
   const before = ctx.clock.nowNs() - KEEP_ENDED_NS;
   for (const [id, session] of container.execs) {
     if (session.exitCode === null || session.endedNs > before) continue;
     container.execs.delete(id);
-    void ctx.store.removeExec(container.id, id).catch((error: unknown) => ctx.logger.debug('an ended exec session was not cleared away', { exec: id, error: messageOf(error) }));
+    void removeExec(ctx, container, id);
   }
 }
 

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import { mapLimit } from '../base/mutex.ts';
-import { CONTAINER_SCHEMA, type ContainerRecord, type ExecRecord } from '../core/container/record.ts';
-import { type ContainerView, EMPTY_VIEW } from '../core/container/view.ts';
+import { CONTAINER_SCHEMA } from '../core/container/record.ts';
+import type { ContainerRecord, ExecRecord } from '../core/container/record.ts';
+import { EMPTY_VIEW } from '../core/container/view.ts';
+import type { ContainerView } from '../core/container/view.ts';
 import type { ContainerPaths, ContainerStorePort, LoadedContainer } from '../core/ports/containerStore.ts';
 import type { Sandbox } from '../core/ports/network.ts';
 import { encodeRecord, makeDirectory, readRecord, syncDirectory, writeFileAtomic, writeRecord } from './record.ts';
@@ -56,10 +58,19 @@ export class ContainerStore implements ContainerStorePort {
     const names = await readdir(this.#dataRoot);
     // A removal that a crash cut short: the folder was renamed first, so its record counts no more.
     await Promise.all(names.filter((name) => name.startsWith('.gone-')).map((name) => rm(join(this.#dataRoot, name), { recursive: true, force: true })));
-    return mapLimit(names.filter((name) => ID.test(name)), 32, (id) => this.#load(id));
+    const loaded = await mapLimit(names.filter((name) => ID.test(name)), 32, (id) => this.#load(id));
+    return loaded.filter((each) => each !== undefined);
   }
 
-  async #load(id: string): Promise<LoadedContainer> {
+  /** True if a creation got no further than its folder, which is then removed. */
+  async #neverWas(id: string): Promise<boolean> {
+    const folder = join(this.#dataRoot, id);
+    if ((await readdir(folder)).some((name) => !name.startsWith('.'))) return false;
+    await rm(folder, { recursive: true, force: true });
+    return true;
+  }
+
+  async #load(id: string): Promise<LoadedContainer | undefined> {
     const path = join(this.#dataRoot, id, 'config.json');
     try {
       const read = await readRecord(path, { schema: CONTAINER_SCHEMA, parse: (value) => parseContainer(value, id) });
@@ -67,7 +78,7 @@ export class ContainerStore implements ContainerStorePort {
         case 'ok':
           return { kind: 'ok', id, record: read.value };
         case 'missing':
-          return { kind: 'problem', id, reason: 'its record is missing' };
+          return (await this.#neverWas(id)) ? undefined : { kind: 'problem', id, reason: 'its record is missing' };
         case 'damaged':
           return { kind: 'problem', id, reason: `its record was damaged (${read.reason}) and is kept as ${read.quarantined}` };
         case 'newer':
@@ -106,7 +117,7 @@ export class ContainerStore implements ContainerStorePort {
   }
 
   async removeExecDir(id: string): Promise<void> {
-    await rm(join(this.#execRoot, id), { recursive: true, force: true });
+    await removeTree(join(this.#execRoot, id));
   }
 
   async listExecDirs(): Promise<string[]> {
@@ -178,14 +189,17 @@ export class ContainerStore implements ContainerStorePort {
   }
 
   async removeExec(id: string, execId: string): Promise<void> {
-    await rm(this.execDir(id, execId), { recursive: true, force: true });
+    await removeTree(this.execDir(id, execId));
   }
 }
+
+/** A shim that is just leaving still changes its folder. */
+const removeTree = (path: string): Promise<void> => rm(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 10 });
 
 const DESIRED = new Set(['creating', 'created', 'running', 'stopped', 'removing']);
 
 /** Checks what the engine relies on; what a later minor added stands as it is. */
-function parseContainer(value: Record<string, unknown>, id: string): ContainerRecord {
+export function parseContainer(value: Record<string, unknown>, id: string): ContainerRecord {
   if (value['schema'] !== CONTAINER_SCHEMA) throw new Error('it has no schema version');
   if (value['id'] !== id) throw new Error('it names another container');
   if (typeof value['name'] !== 'string' || value['name'] === '') throw new Error('it has no name');
@@ -200,7 +214,7 @@ function parseContainer(value: Record<string, unknown>, id: string): ContainerRe
   return value as unknown as ContainerRecord;
 }
 
-function parseView(value: Record<string, unknown>): ContainerView & { schema: 1 } {
+export function parseView(value: Record<string, unknown>): ContainerView & { schema: 1 } {
   if (typeof value['seq'] !== 'bigint' || typeof value['facts'] !== 'object' || value['facts'] === null) throw new Error('it is not a view');
   return { ...EMPTY_VIEW, ...value } as ContainerView & { schema: 1 };
 }
