@@ -7,6 +7,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+/** Tests and what they alone use. */
+const TEST_FILE = /\.(test|fixture)\.ts$/;
+
 const ADAPTER = ['base', 'core', 'sys', 'store'];
 
 /** Room → rooms it may import beside itself. `'*'`: all. */
@@ -65,7 +68,7 @@ export function checkFile({ file, text }: SourceFile): Violation[] {
   const room = /^src\/([^/]+)\//.exec(file)?.[1];
   if (room === undefined) return [];
   if (ROOMS[room] === undefined) return [{ file, line: 1, message: `src/${room}/ is no room: add it to lint/rooms.ts and CONTRIBUTING.md` }];
-  if (file.endsWith('.test.ts')) return [];
+  if (TEST_FILE.test(file)) return [];
   return [...checkImports(file, room, text), ...checkText(file, text)];
 }
 
@@ -81,7 +84,7 @@ function checkImports(file: string, room: string, text: string): Violation[] {
 function relativeImport(file: string, room: string, specifier: string): string | undefined {
   const target = path.posix.join(path.posix.dirname(file), specifier);
   if (!target.startsWith('src/')) return `${specifier} leaves src/`;
-  if (target.endsWith('.test.ts')) return `${specifier} is a test`;
+  if (TEST_FILE.test(target)) return `${specifier} is a test`;
   const other = target.split('/')[1] ?? '';
   const may = ROOMS[room] ?? [];
   if (other === room || may === '*' || may.includes(other)) return undefined;

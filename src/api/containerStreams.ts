@@ -2,10 +2,10 @@
 import { invalid, isKind, messageOf } from '../base/errors.ts';
 import { isRunning } from '../core/container/snapshot.ts';
 import type { CgroupStats } from '../core/container/stats.ts';
-import type { LogBatch } from '../core/ports/logs.ts';
 import { attachContainer } from '../engine/attach.ts';
 import type { Container } from '../engine/container.ts';
-import { type EngineContext, publishContainer } from '../engine/context.ts';
+import { publishContainer } from '../engine/context.ts';
+import type { EngineContext } from '../engine/context.ts';
 import { readLogs } from '../engine/logs.ts';
 import { statsOf } from '../engine/query.ts';
 import { parseDetachKeys } from '../wire/detachKeys.ts';
@@ -89,7 +89,7 @@ async function logs(ctx: EngineContext, { container, request, response }: Call):
   const options = { tty, timestamps: query.bool('timestamps'), details: query.bool('details') };
   const stream = response.stream({ contentType: streamType(tty, request) });
   try {
-    for await (const batch of batches as AsyncIterable<LogBatch>) await stream.write(logFrames(batch, options));
+    for await (const batch of batches) await stream.write(logFrames(batch, options));
   } catch (error) {
     if (isKind(error, 'unavailable')) return;
     const text = Buffer.from(`Error grabbing logs: ${messageOf(error)}\n`);

@@ -1,6 +1,7 @@
 /** `GET /events` (engine-api A6): history from disk, then what happens, until the time asked for or the client goes. */
 import { invalid, isKind } from '../base/errors.ts';
-import { EVENT_FILTERS, type EngineEvent, eventMatches } from '../core/events.ts';
+import { EVENT_FILTERS, eventMatches } from '../core/events.ts';
+import type { EngineEvent } from '../core/events.ts';
 import type { EngineContext } from '../engine/context.ts';
 import { eventView } from '../wire/event.ts';
 import { parseTimestamp } from '../wire/timestamps.ts';

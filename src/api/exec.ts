@@ -1,7 +1,8 @@
 /** Exec sessions (engine-api A3): what can be refused is refused before the connection is taken; what fails after is told on the stream. */
 import { messageOf } from '../base/errors.ts';
 import type { Container, ExecSession } from '../engine/container.ts';
-import { type EngineContext, publishContainer } from '../engine/context.ts';
+import { publishContainer } from '../engine/context.ts';
+import type { EngineContext } from '../engine/context.ts';
 import { checkExecStart, createExec, findExec, resizeExec, startExec } from '../engine/exec.ts';
 import { decodeExecCreate, decodeExecStart } from '../wire/containerBodies.ts';
 import { parseDetachKeys } from '../wire/detachKeys.ts';

@@ -2,7 +2,8 @@
 import { diskUsage, engineInfo } from '../engine/info.ts';
 import type { EngineContext } from '../engine/context.ts';
 import { diskUsageView } from '../wire/diskUsage.ts';
-import { infoView, versionView, type VersionFacts } from '../wire/system.ts';
+import { infoView, versionView } from '../wire/system.ts';
+import type { VersionFacts } from '../wire/system.ts';
 import type { Route } from './router.ts';
 
 export interface SystemDeps {

@@ -28,7 +28,8 @@ import type { LayerPort } from '../core/ports/layers.ts';
 import type { EngineSettings } from '../core/settings.ts';
 import { Containers } from '../engine/containers.ts';
 import { attachedTo, connectContainer, disconnectContainer } from '../engine/connect.ts';
-import { type EngineContext, publish } from '../engine/context.ts';
+import { publish } from '../engine/context.ts';
+import type { EngineContext } from '../engine/context.ts';
 import { imageUses } from '../engine/query.ts';
 import { clearLayers, restoreContainers } from '../engine/restore.ts';
 import { applyLiveRestore, shutdownContainers } from '../engine/shutdown.ts';
@@ -37,6 +38,7 @@ import { Archive } from '../layers/archive.ts';
 import { Overlay2 } from '../layers/overlay2.ts';
 import { Vfs } from '../layers/vfs.ts';
 import { jsonFileLogs } from '../logs/reader.ts';
+import { Names } from '../dns/names.ts';
 import { Network } from '../net/network.ts';
 import { Cgroups } from '../runtime/cgroups.ts';
 import { ociRuntime } from '../runtime/ociRuntime.ts';
@@ -49,6 +51,7 @@ import { Volumes } from '../volume/volumes.ts';
 import { engineId } from './engineId.ts';
 import { createHost } from './host.ts';
 import { reloadEvent } from './reloadEvent.ts';
+import { resolverCommand } from './resolverCommand.ts';
 import { runtimeVersion } from './runtimeVersion.ts';
 import { engineSettings, netConfig, registryOptions, ulaBitsOf } from './settings.ts';
 import { shimPath } from './shimPath.ts';
@@ -88,6 +91,8 @@ export async function compose(config: Config, logger: Logger, pending: readonly 
   });
   const host = createHost(trees);
   const network = new Network({ directory: path.join(dataRoot, 'networks'), config: netConfig(config), logger, clock: systemClock, newId, ulaBits: ulaBitsOf(id) });
+  const cgroups = new Cgroups({ trees, driver: settings.cgroupDriver });
+  const names = new Names({ folder: path.join(execRoot, 'dns'), command: resolverCommand(), cgroups: () => cgroups.shimFolders(), logger });
   const ctx: EngineContext = {
     containers: new Containers(),
     store: await ContainerStore.open(dataRoot, execRoot),
@@ -95,11 +100,12 @@ export async function compose(config: Config, logger: Logger, pending: readonly 
     layers,
     archive: new Archive(path.join(dataRoot, 'tmp')),
     network,
+    names,
     volumes: await Volumes.open({ root: path.join(dataRoot, 'volumes'), clock: systemClock, logger }),
     shims: createShims({ shim: shimPath() }),
     runtime: ociRuntime,
     logs: jsonFileLogs,
-    cgroups: new Cgroups({ trees, driver: settings.cgroupDriver }),
+    cgroups,
     host,
     events,
     clock: systemClock,
@@ -150,6 +156,7 @@ export async function compose(config: Config, logger: Logger, pending: readonly 
     },
     async shutdown(how) {
       await shutdownContainers(ctx, how);
+      names[Symbol.dispose]();
       await events.close();
     },
   };

@@ -6,7 +6,8 @@ import type { NetConfig } from '../core/network/config.ts';
 import { parseSeccompProfile } from '../core/oci/seccomp.ts';
 import type { Config } from '../core/options/table.ts';
 import type { EngineSettings } from '../core/settings.ts';
-import { DEFAULT_REGISTRY_OPTIONS, type RegistryOptions } from '../image/registry/registries.ts';
+import { DEFAULT_REGISTRY_OPTIONS } from '../image/registry/registries.ts';
+import type { RegistryOptions } from '../image/registry/registries.ts';
 import { findExecutable } from '../sys/hostInfo.ts';
 
 /** `native.cgroupdriver=systemd`; cgroupfs otherwise. */
@@ -89,7 +90,7 @@ export function netConfig(config: Config): NetConfig {
     userlandProxy: config.userlandProxy,
     defaultHostIp: config.ip === '0.0.0.0' ? '' : config.ip,
     defaultAddressPools: config.defaultAddressPools.map(({ base, size }) => ({ base, size })),
-    defaultNetworkOptions: config.defaultNetworkOpts as NetConfig['defaultNetworkOptions'],
+    defaultNetworkOptions: config.defaultNetworkOpts,
   };
 }
 

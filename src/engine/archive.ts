@@ -7,7 +7,8 @@ import { pidOf } from '../core/container/state.ts';
 import { mergeImageConfig } from '../core/container/merge.ts';
 import type { FsView, PathStat } from '../core/ports/layers.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, layersOf, publishContainer, runtimeTarget } from './context.ts';
+import { layersOf, publishContainer, runtimeTarget } from './context.ts';
+import type { EngineContext } from './context.ts';
 import { volumeNames } from './giveBack.ts';
 
 /** Calls `use` with the container's files in view; what had to be mounted for it is unmounted after. */

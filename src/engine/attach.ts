@@ -2,7 +2,8 @@
 import type { Duplex } from 'node:stream';
 import { conflict } from '../base/errors.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, publishContainer } from './context.ts';
+import { publishContainer } from './context.ts';
+import type { EngineContext } from './context.ts';
 
 export interface AttachRequest {
   stdin: boolean;

@@ -8,14 +8,19 @@ import type { ExecRecord } from '../core/container/record.ts';
 import { isLive, pidOf } from '../core/container/state.ts';
 import { hostnameFile, hostsFile, resolvConf } from '../core/oci/etcFiles.ts';
 import type { NamespacePaths } from '../core/oci/namespaces.ts';
-import { execProcess, probeProcess, type ProcessInput } from '../core/oci/process.ts';
-import { ociSpec, type SpecInput } from '../core/oci/spec.ts';
-import { resolveUser, type ResolvedUser } from '../core/oci/user.ts';
+import { execProcess, probeProcess } from '../core/oci/process.ts';
+import type { ProcessInput } from '../core/oci/process.ts';
+import { ociSpec } from '../core/oci/spec.ts';
+import type { SpecInput } from '../core/oci/spec.ts';
+import { resolveUser } from '../core/oci/user.ts';
+import type { ResolvedUser } from '../core/oci/user.ts';
 import type { Sandbox } from '../core/ports/network.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, layersOf } from './context.ts';
+import { layersOf } from './context.ts';
+import type { EngineContext } from './context.ts';
 import { shmFolder } from './giveBack.ts';
 import { readyMounts } from './mounts.ts';
+import { resolvConfOf } from './names.ts';
 
 const MAX_PASSWD_BYTES = 4 * 1024 * 1024;
 const MAX_HOSTS_BYTES = 1024 * 1024;
@@ -133,13 +138,7 @@ async function writeEtcFiles(ctx: EngineContext, container: Container, sandbox: 
       ...(hostFile === undefined ? {} : { hostFile: hostFile.toString('utf8') }),
     }),
     hostname: hostnameFile(config.hostname),
-    resolvConf: resolvConf({
-      host: await ctx.host.resolvConf(),
-      hostNetwork: isHostMode(hostConfig.networkMode),
-      dns: hostConfig.dns.length > 0 ? hostConfig.dns : settings.dns,
-      search: hostConfig.dnsSearch.length > 0 ? hostConfig.dnsSearch : settings.dnsSearch,
-      options: hostConfig.dnsOptions.length > 0 ? hostConfig.dnsOptions : settings.dnsOptions,
-    }),
+    resolvConf: resolvConf(await resolvConfOf(ctx, container, sandbox)),
   });
 }
 

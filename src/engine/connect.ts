@@ -6,8 +6,8 @@ import { isContainerMode, isHostMode } from '../core/container/modes.ts';
 import type { EndpointRecord, NetworkRecord, Sandbox } from '../core/ports/network.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
+import { endpointNames, refreshNames } from './names.ts';
 import { publishNetwork } from './resourceEvents.ts';
-import { endpointNames } from './start.ts';
 
 export interface AttachedEndpoint {
   containerId: string;
@@ -80,5 +80,5 @@ async function keep(ctx: EngineContext, container: Container, sandbox: Sandbox):
   const addresses = sandbox.endpoints.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6].filter((address) => address !== ''));
   await ctx.store.writeEtc(container.id, {
     hosts: hostsFile({ hostname: config.hostname, domainname: config.domainname, addresses, extraHosts: hostConfig.extraHosts, hostGatewayIps: ctx.settings().hostGatewayIps }),
-  });
+  });  await refreshNames(ctx, container);
 }

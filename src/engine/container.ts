@@ -4,8 +4,10 @@
  */
 import { Mutex } from '../base/mutex.ts';
 import type { ContainerRecord, ExecRecord } from '../core/container/record.ts';
-import { type ContainerState, nextState, type StateEvent } from '../core/container/state.ts';
-import { type ContainerView, EMPTY_VIEW, type EventSubject, shownExitCode } from '../core/container/view.ts';
+import { nextState } from '../core/container/state.ts';
+import type { ContainerState, StateEvent } from '../core/container/state.ts';
+import { EMPTY_VIEW, shownExitCode } from '../core/container/view.ts';
+import type { ContainerView, EventSubject } from '../core/container/view.ts';
 import type { Sandbox } from '../core/ports/network.ts';
 import type { ShimHandle, ShimWatch } from '../core/ports/shim.ts';
 

@@ -8,14 +8,17 @@ import { failpoint } from '../base/failpoint.ts';
 import { newId } from '../base/ids.ts';
 import type { ContainerConfig, EndpointRequest, HostConfig } from '../core/container/config.ts';
 import { planCreate } from '../core/container/create.ts';
-import { type MountPoint, resolveMounts, type VolumeRequest, withVolume } from '../core/container/mounts.ts';
+import { resolveMounts, withVolume } from '../core/container/mounts.ts';
+import type { MountPoint, VolumeRequest } from '../core/container/mounts.ts';
 import { randomName } from '../core/container/names.ts';
-import { CONTAINER_SCHEMA, type ContainerRecord } from '../core/container/record.ts';
+import { CONTAINER_SCHEMA } from '../core/container/record.ts';
+import type { ContainerRecord } from '../core/container/record.ts';
 import { checkContainerName } from '../core/container/validate.ts';
 import type { Image } from '../core/image/image.ts';
 import { checkLogConfig } from '../core/logOptions.ts';
 import { Container } from './container.ts';
-import { type EngineContext, publishContainer } from './context.ts';
+import { publishContainer } from './context.ts';
+import type { EngineContext } from './context.ts';
 import { publishVolume } from './resourceEvents.ts';
 
 export interface CreateRequest {

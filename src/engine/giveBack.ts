@@ -24,6 +24,7 @@ export async function giveBack(ctx: EngineContext, container: Container): Promis
       await failpoint('give-back.network');
       for (const endpoint of told ? sandbox.endpoints : []) publishNetwork(ctx, container, { action: 'disconnect', endpoint });
     }],
+    ['names', () => ctx.names.withdraw(container.id)],
     ['shared memory', () => ctx.host.unmountShm(shmFolder(ctx, container))],
     ['root filesystem', async () => {
       for (const layers of driversOf(ctx, container)) await layers.unmountRw(container.id);

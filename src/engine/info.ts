@@ -6,7 +6,8 @@ import type { VolumeRecord } from '../core/ports/volumes.ts';
 import type { SysInfo } from '../core/container/sysInfo.ts';
 import type { EngineSettings } from '../core/settings.ts';
 import type { ContainerSnapshot } from '../core/container/snapshot.ts';
-import { type EngineContext, layersOf } from './context.ts';
+import { layersOf } from './context.ts';
+import type { EngineContext } from './context.ts';
 import { snapshot } from './query.ts';
 import { usersOfVolume } from './removal.ts';
 

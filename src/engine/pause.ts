@@ -1,7 +1,8 @@
 /** `docker pause` and `docker unpause`: the freezer is the truth, the runtime its hand. */
 import { conflict, internal } from '../base/errors.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, publishContainer, runtimeTarget } from './context.ts';
+import { publishContainer, runtimeTarget } from './context.ts';
+import type { EngineContext } from './context.ts';
 
 export function pauseContainer(ctx: EngineContext, container: Container): Promise<void> {
   return container.lock.run(async () => {

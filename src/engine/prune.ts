@@ -1,7 +1,8 @@
 /** `docker container prune`: everything that does not run. */
 import { isKind } from '../base/errors.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, layersOf, publish } from './context.ts';
+import { layersOf, publish } from './context.ts';
+import type { EngineContext } from './context.ts';
 import { removeContainer } from './remove.ts';
 
 export async function pruneContainers(ctx: EngineContext, matches: (container: Container) => boolean): Promise<{ ids: string[]; bytes: number }> {

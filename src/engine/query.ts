@@ -8,7 +8,8 @@ import type { Change } from '../core/ports/layers.ts';
 import type { ProcessTable } from '../core/ports/runtime.ts';
 import { cgroupPathOf } from './bundle.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, layersOf, publishContainer, runtimeTarget } from './context.ts';
+import { layersOf, publishContainer, runtimeTarget } from './context.ts';
+import type { EngineContext } from './context.ts';
 
 export const snapshot = (ctx: EngineContext, container: Container): ContainerSnapshot => ({
   record: container.record,

@@ -2,7 +2,9 @@ import { conflict, invalid } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import { checkContainerName } from '../core/container/validate.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, publishContainer } from './context.ts';
+import { publishContainer } from './context.ts';
+import type { EngineContext } from './context.ts';
+import { refreshNames } from './names.ts';
 
 export function renameContainer(ctx: EngineContext, container: Container, to: string): Promise<void> {
   return container.lock.run(async () => {
@@ -22,6 +24,7 @@ export function renameContainer(ctx: EngineContext, container: Container, to: st
       throw error;
     }
     ctx.containers.releaseName(old, container.id);
+    await refreshNames(ctx, container);
     publishContainer(ctx, container.subject, 'rename', { oldName: `/${old}` });
   });
 }

@@ -3,7 +3,8 @@ import type { MountPoint } from '../core/container/mounts.ts';
 import type { EndpointRecord } from '../core/ports/network.ts';
 import type { VolumeRecord } from '../core/ports/volumes.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, publish } from './context.ts';
+import { publish } from './context.ts';
+import type { EngineContext } from './context.ts';
 
 export function publishNetwork(ctx: EngineContext, container: Container, what: { action: 'connect' | 'disconnect'; endpoint: EndpointRecord }): void {
   const network = ctx.network.list().find(({ id }) => id === what.endpoint.networkId);

@@ -1,9 +1,11 @@
 /** `docker restart`: a stop that is no user's stop, then a start; dockerd's order of events. */
 import { internal, messageOf } from '../base/errors.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, publishContainer } from './context.ts';
+import { publishContainer } from './context.ts';
+import type { EngineContext } from './context.ts';
 import { startContainer } from './start.ts';
-import { orderStop, stopSignalOf, stopTimeoutMs, type StopOptions } from './stop.ts';
+import { orderStop, stopSignalOf, stopTimeoutMs } from './stop.ts';
+import type { StopOptions } from './stop.ts';
 
 export async function restartContainer(ctx: EngineContext, container: Container, options: StopOptions): Promise<void> {
   try {

@@ -11,6 +11,7 @@ import { Container } from './container.ts';
 import { runtimeTarget } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { giveBack, volumeNames } from './giveBack.ts';
+import { refreshNames } from './names.ts';
 import { placeholderRecord } from './placeholder.ts';
 import { abandon } from './recover.ts';
 import { carryOut, look, shimLost } from './restoreOne.ts';
@@ -32,9 +33,11 @@ export async function restoreContainers(ctx: EngineContext): Promise<{ later: Pr
   await mapLimit([...present], AT_ONCE, (id) => clearStray(ctx, id));
   const live = tasks.filter((task) => task.live).map(({ container }) => container);
   await ctx.network.restore(live.flatMap(({ id, sandbox }) => (sandbox === null ? [] : [{ containerId: id, sandbox }])));
+  await ctx.names.restore(live.map(({ id }) => id));
   await failpoint('restore.network');
   await ctx.volumes.restore(live.flatMap((container) => volumeNames(container).map((name) => ({ name, user: container.id }))));
   await mapLimit(tasks, AT_ONCE, ({ container, steps }) => carryOut(ctx, container, steps.filter(isImmediate)));
+  for (const container of live) void refreshNames(ctx, container);
   await failpoint('restore.done');
   return { later: carryOutLater(ctx, tasks) };
 }

@@ -5,19 +5,22 @@
  */
 import { conflict, internal, invalid, messageOf, MooredError, notModified } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
-import type { HostConfig } from '../core/container/config.ts';
+import type { EndpointRequest, HostConfig } from '../core/container/config.ts';
 import { containerOfMode, isContainerMode, isPrivateNetwork } from '../core/container/modes.ts';
 import { logAttributes, parseLogOptions } from '../core/logOptions.ts';
 import type { LogSubject } from '../core/logOptions.ts';
 import { isMissingCommand, startExitCode } from '../core/container/startFailure.ts';
-import type { EndpointRequest } from '../core/container/config.ts';
-import type { NetworkRecord, PortSocket } from '../core/ports/network.ts';
+import { needsResolver } from '../core/ports/names.ts';
+import type { ResolverSockets } from '../core/ports/names.ts';
+import type { PortSocket } from '../core/ports/network.ts';
 import type { ContainerShimSpec, ShimHandle, ShimLogSpec } from '../core/ports/shim.ts';
 import { connectPending } from './attach.ts';
 import { buildBundle, cgroupPathOf, nextCgroupPath } from './bundle.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, layersOf, runtimeTarget } from './context.ts';
+import { layersOf, runtimeTarget } from './context.ts';
+import type { EngineContext } from './context.ts';
 import { volumeMounts } from './giveBack.ts';
+import { endpointNames, publishNames } from './names.ts';
 import { removeNow } from './removal.ts';
 import { publishMount, publishNetwork, publishUnmount } from './resourceEvents.ts';
 import { stopSignalOf, stopTimeoutMs } from './stop.ts';
@@ -75,7 +78,7 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   const saved = ctx.store.save({ ...container.record, desired: 'running', startedBefore: true, startFailure: null });
   let handle: ShimHandle;
   try {
-    ({ handle } = await ctx.shims.launch(paths.execDir, await shimSpec(ctx, container, { sockets: up.sockets, probe: bundle.probe })));
+    ({ handle } = await ctx.shims.launch(paths.execDir, await shimSpec(ctx, container, { ...up, probe: bundle.probe })));
   } finally {
     up.close();
     await saved;
@@ -83,6 +86,7 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   container.record = { ...container.record, desired: 'running', startedBefore: true, startFailure: null };
   await failpoint('start.launched');
   undo.defer(() => abandon(handle));
+  if (up.resolver !== undefined) await publishNames(ctx, container, up.resolver.ports);
   await connectPending(container, handle);
   const started = container.nextStart();
   await supervise(ctx, container, handle);
@@ -112,7 +116,9 @@ async function abandon(handle: ShimHandle): Promise<void> {
 
 interface NetworkUp {
   sockets: PortSocket[];
-  /** Closes the daemon's copies of the port sockets. */
+  /** On user-defined networks. */
+  resolver?: ResolverSockets;
+  /** Closes the daemon's copies of all sockets. */
   close(): void;
 }
 
@@ -143,7 +149,24 @@ async function networkUp(ctx: EngineContext, container: Container, undo: AsyncDi
   await failpoint('start.network');
   await ctx.store.saveSandbox(container.id, sandbox);
   for (const endpoint of sandbox.endpoints) publishNetwork(ctx, container, { action: 'connect', endpoint });
-  return { sockets, close: () => ctx.network.closeSockets(sockets) };
+  const close = (): void => ctx.network.closeSockets(sockets);
+  if (!needsResolver(sandbox)) return { sockets, close };
+  try {
+    undo.defer(() => ctx.names.withdraw(container.id));
+    const resolver = await ctx.names.open(sandbox.netnsPath);
+    undo.defer(() => resolver[Symbol.dispose]());
+    return {
+      sockets,
+      resolver,
+      close() {
+        close();
+        resolver[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 /** The networks a container is on, with the names it has there. */
@@ -154,12 +177,6 @@ export function endpointsOf(ctx: EngineContext, container: Container): { network
     const network = ctx.network.resolve(name);
     return { networkId: network.id, request, dnsNames: endpointNames(container, network, request) };
   });
-}
-
-/** The names under which others on a network find a container; on the default bridge, which has no names, they are only shown. */
-export function endpointNames({ record }: Container, network: NetworkRecord, request: EndpointRequest): string[] {
-  const aliases = network.name === 'bridge' ? [] : [...request.aliases, record.id.slice(0, 12), record.config.hostname];
-  return [...new Set([record.name, ...aliases])].filter((name) => name !== '');
 }
 
 async function mountVolumes(ctx: EngineContext, container: Container, undo: AsyncDisposableStack): Promise<void> {
@@ -173,7 +190,7 @@ async function mountVolumes(ctx: EngineContext, container: Container, undo: Asyn
   }
 }
 
-async function shimSpec(ctx: EngineContext, container: Container, run: { sockets: PortSocket[]; probe: boolean }): Promise<ContainerShimSpec> {
+async function shimSpec(ctx: EngineContext, container: Container, run: Pick<NetworkUp, 'sockets' | 'resolver'> & { probe: boolean }): Promise<ContainerShimSpec> {
   const { config, hostConfig } = container.record;
   const settings = ctx.settings();
   const target = runtimeTarget(ctx, container);
@@ -200,6 +217,7 @@ async function shimSpec(ctx: EngineContext, container: Container, run: { sockets
     stopSignal: stopSignalOf(container),
     stopTimeoutMs: stopTimeoutMs(ctx, container),
     ports: run.sockets.map((socket) => (socket.use === 'reserve' ? { kind: 'reserve', fd: socket.fd } : { kind: socket.use, fd: socket.fd, address: socket.address, port: socket.port })),
+    ...(run.resolver === undefined ? {} : { holds: run.resolver.fds }),
     ...(container.sandbox === null ? {} : { netns: { path: container.sandbox.netnsPath, keepLinks: container.sandbox.endpoints.map(({ link }) => link).filter((link) => link !== '') } }),
     ...(run.probe && config.healthcheck !== undefined ? { health: healthSpec(config.healthcheck) } : {}),
     shimCgroups: await ctx.cgroups.shimFolders(),

@@ -1,11 +1,13 @@
 /** `docker update`: the record first, then the kernel, then the bundle from which the shim restarts. */
 import { conflict } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
-import { planUpdate, type UpdateRequest } from '../core/container/update.ts';
+import { planUpdate } from '../core/container/update.ts';
+import type { UpdateRequest } from '../core/container/update.ts';
 import { updateResources, withResources } from '../core/oci/resources.ts';
 import { isRunning } from '../core/container/snapshot.ts';
 import type { Container } from './container.ts';
-import { type EngineContext, publishContainer, runtimeTarget } from './context.ts';
+import { publishContainer, runtimeTarget } from './context.ts';
+import type { EngineContext } from './context.ts';
 
 export function updateContainer(ctx: EngineContext, container: Container, request: UpdateRequest): Promise<{ warnings: string[] }> {
   return container.lock.run(async () => {

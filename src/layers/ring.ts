@@ -39,7 +39,7 @@ export class Ring {
   constructor(memory = new SharedArrayBuffer(HEADER + CAPACITY)) {
     this.memory = memory;
     this.#words = new Int32Array(memory, 0, HEADER / 4);
-    this.#bytes = Buffer.from(memory, HEADER, CAPACITY) as Buffer;
+    this.#bytes = Buffer.from(memory, HEADER, CAPACITY);
   }
 
   #load(word: number): number {

@@ -139,10 +139,9 @@ function encode(event: EngineEvent): string {
 
 function decode(line: string): EngineEvent | undefined {
   try {
-    const value = JSON.parse(line) as Record<string, unknown>;
-    if (typeof value['type'] !== 'string' || typeof value['action'] !== 'string' || typeof value['time'] !== 'string') return undefined;
-    const { time, seq, ...rest } = value;
-    return { ...(rest as unknown as EngineEvent), timeNs: BigInt(value['time']), ...(typeof seq === 'string' ? { shimSeq: BigInt(seq) } : {}) };
+    const { time, seq, ...rest } = JSON.parse(line) as Record<string, unknown>;
+    if (typeof rest['type'] !== 'string' || typeof rest['action'] !== 'string' || typeof time !== 'string') return undefined;
+    return { ...(rest as unknown as EngineEvent), timeNs: BigInt(time), ...(typeof seq === 'string' ? { shimSeq: BigInt(seq) } : {}) };
   } catch {
     // A line cut by a crash, or damaged: the others still count.
     return undefined;

@@ -4,7 +4,8 @@
  * (design law 6); what a newer major wrote is refused and left alone.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readFile, rename, rm, unlink } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, messageOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';

@@ -9,7 +9,7 @@ const RESOLVE_IN_ROOT = 0x10;
 const O_CLOEXEC = 0x80000;
 const O_PATH = 0x200000;
 
-type Openat2 = (number: number, dirfd: number, path: Buffer, how: Buffer, size: bigint) => number;
+type Openat2 = (...call: [number: number, dirfd: number, path: Buffer, how: Buffer, size: bigint]) => number;
 const openat2 = prototype<Openat2>('long syscall(long number, int dirfd, const void *path, const void *how, size_t size)');
 
 /** struct open_how: flags, mode, resolve, each 64 bits. */

@@ -1,6 +1,7 @@
 /** How a container is shown: `GET /containers/json` and `GET /containers/{id}/json` at API 1.51 (engine-api A8, A9). */
 import { rfc3339Nano } from '../base/clock.ts';
-import { type ContainerDetails, type ContainerSnapshot, healthOf, isRunning, statusOf } from '../core/container/snapshot.ts';
+import { healthOf, isRunning, statusOf } from '../core/container/snapshot.ts';
+import type { ContainerDetails, ContainerSnapshot } from '../core/container/snapshot.ts';
 import type { EndpointRequest } from '../core/container/config.ts';
 import type { MountPoint } from '../core/container/mounts.ts';
 import { pidOf } from '../core/container/state.ts';

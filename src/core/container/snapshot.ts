@@ -3,7 +3,8 @@ import type { Sandbox } from '../ports/network.ts';
 import type { HealthProbe } from '../ports/shim.ts';
 import type { ContainerPaths } from '../ports/containerStore.ts';
 import type { ContainerRecord } from './record.ts';
-import { type ContainerState, isLive } from './state.ts';
+import { isLive } from './state.ts';
+import type { ContainerState } from './state.ts';
 import type { ContainerView } from './view.ts';
 
 export interface ContainerSnapshot {

@@ -4,7 +4,8 @@
  */
 import type { EngineEvent } from '../events.ts';
 import type { ExitCode, JournalEntry, ShimHealth } from '../ports/shim.ts';
-import { NO_RUN, type RunFacts } from './state.ts';
+import { NO_RUN } from './state.ts';
+import type { RunFacts } from './state.ts';
 
 export interface ContainerView {
   /** The last journal entry in it. */

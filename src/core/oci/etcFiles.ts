@@ -1,6 +1,7 @@
 /** Contents of /etc/hosts, /etc/hostname and /etc/resolv.conf in a container, by Docker's rules. */
 import { isIP } from 'node:net';
 import { invalid } from '../../base/errors.ts';
+import type { Upstream } from '../ports/names.ts';
 
 export interface HostsInput {
   readonly hostname: string;
@@ -102,6 +103,15 @@ export function resolverConfig(input: ResolvConfInput): ResolverConfig {
   };
 }
 
+/**
+ * What the internal resolver asks on a container's behalf. Servers on the host's loopback are asked from the host; with
+ * none there is nobody to ask.
+ */
+export function upstreamServers({ host, dns }: Pick<ResolvConfInput, 'host' | 'dns'>): Upstream[] {
+  if (dns.length > 0) return dns.map((address) => ({ address, from: 'container' }));
+  return parseResolvConf(host).nameservers.map((address) => ({ address, from: isLoopback(address) ? 'host' : 'container' }));
+}
+
 /** /etc/resolv.conf. */
 export function resolvConf(input: ResolvConfInput): string {
   const overridden = input.dns.length + input.search.length + input.options.length > 0;
@@ -118,7 +128,7 @@ export function resolvConf(input: ResolvConfInput): string {
     ...nameservers.map((address) => `nameserver ${address}`),
     ...(config.search.length > 0 ? [`search ${config.search.join(' ')}`] : []),
     ...(options.length > 0 ? [`options ${options.join(' ')}`] : []),
-    ...(inside === undefined ? [] : [`# Names of no container are asked of: ${config.nameservers.join(' ')}`]),
+    ...(inside === undefined ? [] : [`# Names of no container are asked of: ${upstreamServers(input).map(({ address, from }) => (from === 'host' ? `host(${address})` : address)).join(' ')}`]),
   ];
   return `${lines.join('\n')}\n`;
 }
