@@ -18,7 +18,10 @@ export class Channel {
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.on('error', () => {});
-    createInterface({ input: socket }).on('line', (line) => this.#waiting.shift()?.(line));
+    const lines = createInterface({ input: socket });
+    lines.on('line', (line) => this.#waiting.shift()?.(line));
+    // It says again what the socket said.
+    lines.on('error', () => {});
     this.closed = once(socket, 'close').then(() => {
       for (const answer of this.#waiting.splice(0)) answer(undefined);
     });

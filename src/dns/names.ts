@@ -93,7 +93,8 @@ export class Names implements NamesPort {
       if (keep.has(id)) this.#known.add(id);
       else await rm(this.#path(id), { force: true });
     }
-    if (this.#known.size > 0) await this.#sync('*');
+    // Whether it answers or has to be started first: nobody needs to wait for it.
+    if (this.#known.size > 0) void this.#sync('*');
   }
 
   [Symbol.dispose](): void {

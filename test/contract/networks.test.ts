@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lines, useDaemon } from '../fixtures/daemon.ts';
 import { eventually } from '../fixtures/processes.ts';
-import { mooredOnly, notYet } from '../fixtures/target.ts';
+import { mooredOnly } from '../fixtures/target.ts';
 
 const daemon = useDaemon();
 const ECHO = ['busybox', 'nc', '-ll', '-p', '7', '-e', 'cat'];
@@ -111,7 +111,7 @@ test('connect and disconnect: refusals, and a stopped container', async () => {
   await daemon.ok('network', 'rm', 'late');
 });
 
-test('names resolve on a user-defined network', notYet('the embedded resolver is not there yet'), async () => {
+test('names resolve on a user-defined network', async () => {
   await daemon.ok('network', 'create', 'named');
   await daemon.ok('run', '-d', '--name', 'server', '--network', 'named', '--network-alias', 'harbour', 'busybox', 'sleep', '600');
   const address = (await daemon.inspect('server')).NetworkSettings.Networks.named.IPAddress as string;

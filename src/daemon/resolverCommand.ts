@@ -1,0 +1,15 @@
+/** How the resolver's process is started: by this Node.js, from a release's bundle or from a checkout's source. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { internal } from '../base/errors.ts';
+
+/** It keeps little, so the heap is kept small; it lives long, so nothing is worth a second thread's memory. */
+const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=64', '--v8-pool-size=0'];
+
+export function resolverCommand(): string[] {
+  const here = import.meta.dirname;
+  const candidates = [path.join(here, 'dns', 'main.js'), path.join(here, '..', 'dns', 'main.ts')];
+  const found = candidates.find((candidate) => existsSync(candidate));
+  if (found === undefined) throw internal(`moored-dns is missing: looked for ${candidates.join(', ')}`);
+  return [process.execPath, ...NODE_FLAGS, found];
+}
