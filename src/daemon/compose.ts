@@ -31,6 +31,7 @@ import { attachedTo, connectContainer, disconnectContainer } from '../engine/con
 import { publish } from '../engine/context.ts';
 import type { EngineContext } from '../engine/context.ts';
 import { imageUses } from '../engine/query.ts';
+import { collectImages } from '../engine/removal.ts';
 import { clearLayers, restoreContainers } from '../engine/restore.ts';
 import { applyLiveRestore, shutdownContainers } from '../engine/shutdown.ts';
 import { Images } from '../image/images.ts';
@@ -117,6 +118,7 @@ export async function compose(config: Config, logger: Logger, pending: readonly 
   const { later } = await restoreContainers(ctx);
   for (const line of ctx.pending()) logger.warn(line);
   await clearLayers(ctx);
+  await collectImages(ctx);
   void later.catch((error: unknown) => logger.error('restoring containers ended early', { error: messageOf(error) }));
 
   const router = createRouter([

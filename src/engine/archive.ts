@@ -6,6 +6,7 @@ import { isRunning } from '../core/container/snapshot.ts';
 import { pidOf } from '../core/container/state.ts';
 import { mergeImageConfig } from '../core/container/merge.ts';
 import type { FsView, PathStat } from '../core/ports/layers.ts';
+import { userOf } from './bundle.ts';
 import type { Container } from './container.ts';
 import { layersOf, publishContainer, runtimeTarget } from './context.ts';
 import type { EngineContext } from './context.ts';
@@ -85,8 +86,14 @@ export interface WriteOptions {
 }
 
 export async function writePath(ctx: EngineContext, container: Container, copy: { path: string; tar: Readable; options: WriteOptions }): Promise<void> {
-  const { release } = await named(container, copy.path, () => withView(ctx, container, (view) =>
-    ctx.archive.write(view, copy.path, copy.tar, { noOverwriteDirNonDir: copy.options.noOverwriteDirNonDir })));
+  const { release } = await named(container, copy.path, () => withView(ctx, container, async (view) => {
+    const { user } = container.record.config;
+    const owner = copy.options.copyUidGid && user !== '' ? await userOf(ctx, view.root, { user, groups: [] }) : undefined;
+    await ctx.archive.write(view, copy.path, copy.tar, {
+      noOverwriteDirNonDir: copy.options.noOverwriteDirNonDir,
+      ...(owner === undefined ? {} : { copyUidGid: { uid: owner.uid, gid: owner.gid } }),
+    });
+  }));
   await release();
   publishContainer(ctx, container.subject, 'extract-to-dir');
 }

@@ -93,7 +93,8 @@ function namesOf(ctx: EngineContext, container: Container): Pick<ContainerConfig
   return { hostname, domainname };
 }
 
-async function userOf(ctx: EngineContext, rootfs: string, who: { user: string; groups: string[] }): Promise<ResolvedUser> {
+/** Who a user's name or number is inside a root. */
+export async function userOf(ctx: EngineContext, rootfs: string, who: { user: string; groups: string[] }): Promise<ResolvedUser> {
   const read = async (path: string): Promise<string> => (await ctx.host.readFileInRoot(rootfs, path, MAX_PASSWD_BYTES))?.toString('utf8') ?? '';
   return resolveUser(who.user, { passwd: await read('etc/passwd'), group: await read('etc/group') }, who.groups);
 }

@@ -6,6 +6,7 @@ import type { EngineContext } from './context.ts';
 import { layersOf, publishContainer, runtimeTarget } from './context.ts';
 import { giveBack } from './giveBack.ts';
 import { killEverything } from './kill.ts';
+
 /** `--rm`, at the end of a run. */
 export async function removeAfterExit(ctx: EngineContext, container: Container): Promise<void> {
   if (!container.record.hostConfig.autoRemove || container.kept > 0 || container.state.kind !== 'exited') return;
@@ -48,6 +49,16 @@ export async function removeNow(ctx: EngineContext, container: Container, volume
   ctx.containers.delete(container);
   publishContainer(ctx, subject, 'destroy');
   container.notify('removed');
+  await collectImages(ctx);
+}
+
+/** Layers of images that were removed by force while this container still used them. */
+export async function collectImages(ctx: EngineContext): Promise<void> {
+  try {
+    await ctx.images.collect(new Set(ctx.containers.all().map(({ record }) => record.imageId)));
+  } catch (error) {
+    ctx.logger.warn('layers that nothing uses could not be removed', { error: messageOf(error) });
+  }
 }
 
 /** Of what cannot be understood nobody knows whether something of it runs. */
