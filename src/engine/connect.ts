@@ -80,5 +80,6 @@ async function keep(ctx: EngineContext, container: Container, sandbox: Sandbox):
   const addresses = sandbox.endpoints.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6].filter((address) => address !== ''));
   await ctx.store.writeEtc(container.id, {
     hosts: hostsFile({ hostname: config.hostname, domainname: config.domainname, addresses, extraHosts: hostConfig.extraHosts, hostGatewayIps: ctx.settings().hostGatewayIps }),
-  });  await refreshNames(ctx, container);
+  });
+  await refreshNames(ctx, container);
 }
