@@ -27,6 +27,7 @@ const ROOMS: Readonly<Record<string, readonly string[] | '*'>> = {
   dns: ADAPTER,
   volume: ADAPTER,
   logs: ADAPTER,
+  doctor: ['base', 'core', 'sys', 'store', 'shims'],
   engine: ['base', 'core'],
   api: ['base', 'core', 'wire', 'engine'],
   daemon: '*',

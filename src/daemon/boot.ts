@@ -1,9 +1,7 @@
 /** From the command line to a serving daemon, and back down. */
-import { readFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
-import { errnoOf, invalid, messageOf, MooredError } from '../base/errors.ts';
+import { invalid, messageOf, MooredError } from '../base/errors.ts';
 import { configure, notices, reload } from '../core/options/configure.ts';
-import type { ConfigSource } from '../core/options/configure.ts';
 import { parseCommandLine } from '../core/options/flags.ts';
 import type { CommandLine } from '../core/options/flags.ts';
 import { helpText } from '../core/options/help.ts';
@@ -17,6 +15,7 @@ import { openListeners } from './listeners.ts';
 import { takeRoots, writePidFile } from './lock.ts';
 import { createLogger, logLevel } from './log.ts';
 import type { DaemonLogger } from './log.ts';
+import { readSource } from './readSource.ts';
 import { describeOnUser1, stopRequested } from './signals.ts';
 import { COMMIT, VERSION } from './version.ts';
 
@@ -169,21 +168,6 @@ async function reloadOnce({ commandLine, logger, daemon, notify }: Reloading, cu
 
 const keys = (names: readonly (keyof Config)[]): string =>
   names.map((name) => ('key' in OPTIONS[name] ? (OPTIONS[name].key?.join('.') ?? name) : name)).join(', ');
-
-/** The file need not exist where it is by default. */
-function readSource({ values }: CommandLine): ConfigSource {
-  const given = values.get('configFile');
-  const path = typeof given === 'string' ? given : OPTIONS.configFile.initial;
-  try {
-    return { flags: values, file: { path, bytes: path === '' ? undefined : readFileSync(path) } };
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT' && given === undefined) return { flags: values, file: { path, bytes: undefined } };
-    throw invalid(`unable to configure the Docker daemon with file ${path}: ${goMessage(error, path)}`, error);
-  }
-}
-
-const goMessage = (error: unknown, path: string): string =>
-  errnoOf(error) === 'ENOENT' ? `open ${path}: no such file or directory` : messageOf(error);
 
 const logSettings = (config: Config) => ({
   level: logLevel(config),

@@ -1,12 +1,24 @@
 /** The file `spec` (docs/shim-contract.md section 3): what the daemon tells a shim at its birth. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ContainerShimSpec, ExecShimSpec, ShimHealthSpec, ShimLogSpec, ShimPortSpec } from '../core/ports/shim.ts';
-import { encodeRecord } from './codec.ts';
+import { encodeRecord, parseRecord } from './codec.ts';
 import type { PairValue, RecordLine } from './codec.ts';
 
 /** Descriptor 3 is the ready pipe; the port sockets follow it. */
 export const FIRST_PORT_FD = 4;
 
 export const encodeContainerSpec = (spec: ContainerShimSpec): string => encodeRecord('spec', present(containerLines(spec)));
+/** Bytes that the stdio FIFOs of a container were to have; undefined if its orders cannot be read. */
+export async function readSpecPipeSize(dir: string): Promise<number | undefined> {
+  try {
+    const read = parseRecord('spec', await readFile(join(dir, 'spec')), (fields) => fields.integer('pipe-size'));
+    return read.kind === 'ok' ? read.value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 export const encodeExecSpec = (spec: ExecShimSpec): string => encodeRecord('spec', present(execLines(spec)));
 
 type MaybeLine = readonly [key: string, ...words: (PairValue | undefined)[]];
@@ -34,6 +46,7 @@ function* containerLines(spec: ContainerShimSpec): Generator<MaybeLine> {
   yield ['stop-signal', spec.stopSignal];
   yield ['stop-timeout-ms', spec.stopTimeoutMs];
   for (const [index, port] of (spec.ports ?? []).entries()) yield portLine(port, FIRST_PORT_FD + index);
+  for (const [index, { name }] of (spec.holds ?? []).entries()) yield ['hold', FIRST_PORT_FD + (spec.ports ?? []).length + index, name];
   yield ['netns', spec.netns?.path];
   for (const link of spec.netns?.keepLinks ?? []) yield ['keep-link', link];
   if (spec.health !== undefined) yield* healthLines(spec.health);
@@ -46,7 +59,6 @@ function* execLines(spec: ExecShimSpec): Generator<MaybeLine> {
 }
 
 function* commonLines(spec: ContainerShimSpec | ExecShimSpec): Generator<MaybeLine> {
-  for (const [index, { name }] of (spec.holds ?? []).entries()) yield ['hold', FIRST_PORT_FD + (spec.ports ?? []).length + index, name];
   yield ['id', spec.id];
   yield ['runtime', spec.runtime];
   yield ['runtime-root', spec.runtimeRoot];
