@@ -1,6 +1,6 @@
 /** The composition root: builds the engine and the API from the configuration, and says how they end. */
 import { readdirSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, realpath } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import path from 'node:path';
 import { archiveRoutes } from '../api/archive.ts';
@@ -72,7 +72,9 @@ export interface Daemon {
 }
 
 /** Everything that has to be there before a request is answered. `pending`: options that changed and wait, one line each. */
-export async function compose(config: Config, logger: Logger, pending: readonly string[]): Promise<Daemon> {
+export async function compose(given: Config, logger: Logger, pending: readonly string[]): Promise<Daemon> {
+  // The runtime takes no root filesystem that is behind a symbolic link.
+  const config = { ...given, dataRoot: await realpath(given.dataRoot) };
   const { dataRoot, execRoot } = config;
   const id = await engineId(dataRoot);
   const layers = await openLayers(config, logger);
@@ -151,7 +153,7 @@ export async function compose(config: Config, logger: Logger, pending: readonly 
   return {
     handler: apiHandler({ router, logger, version: VERSION, experimental: config.experimental }),
     async reload({ config: next, changed }) {
-      settings = engineSettings(next, driver);
+      settings = engineSettings({ ...next, dataRoot: config.dataRoot }, driver);
       images.configure(registryOptions(next, VERSION));
       if (changed.includes('liveRestore')) await applyLiveRestore(ctx);
       events.publish(reloadEvent({ id, name: (await host.info()).hostname, config: next, timeNs: systemClock.nowNs() }));

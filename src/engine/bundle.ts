@@ -3,7 +3,7 @@ import { conflict } from '../base/errors.ts';
 import { stringify } from '../base/json.ts';
 import { cgroupsPath } from '../core/oci/cgroupsPath.ts';
 import type { ContainerConfig } from '../core/container/config.ts';
-import { containerOfMode, isContainerMode, isHostMode } from '../core/container/modes.ts';
+import { containerOfMode, isContainerMode } from '../core/container/modes.ts';
 import type { ExecRecord } from '../core/container/record.ts';
 import { isLive, pidOf } from '../core/container/state.ts';
 import { hostnameFile, hostsFile, resolvConf } from '../core/oci/etcFiles.ts';
@@ -19,11 +19,11 @@ import type { Container } from './container.ts';
 import { layersOf } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { shmFolder } from './giveBack.ts';
+import { hostsOf, linkedEnv } from './hosts.ts';
 import { readyMounts } from './mounts.ts';
 import { resolvConfOf } from './names.ts';
 
 const MAX_PASSWD_BYTES = 4 * 1024 * 1024;
-const MAX_HOSTS_BYTES = 1024 * 1024;
 
 /** Files of the bundle, and whether there is a probe to run. */
 export interface Bundle {
@@ -41,7 +41,7 @@ export const nextCgroupPath = (ctx: EngineContext, container: Container): string
 export async function buildBundle(ctx: EngineContext, container: Container, run: { rootfs: string; sandbox: Sandbox | null }): Promise<Bundle> {
   const { record } = container;
   const settings = ctx.settings();
-  const processInput = await processInputOf(ctx, container, { rootfs: run.rootfs, user: record.config.user });
+  const processInput = await processInputOf(ctx, container, { rootfs: run.rootfs, user: record.config.user, links: true });
   const input: SpecInput = {
     ...processInput,
     id: container.id,
@@ -71,14 +71,14 @@ function initOf(ctx: EngineContext): SpecInput['init'] {
   return { byDefault: init, ...(path === undefined ? {} : { path }) };
 }
 
-async function processInputOf(ctx: EngineContext, container: Container, root: { rootfs: string; user: string }): Promise<ProcessInput> {
+async function processInputOf(ctx: EngineContext, container: Container, root: { rootfs: string; user: string; links: boolean }): Promise<ProcessInput> {
   const { record } = container;
   const settings = ctx.settings();
   return {
     config: { ...record.config, ...namesOf(ctx, container) },
     host: record.hostConfig,
     user: await userOf(ctx, root.rootfs, { user: root.user, groups: record.hostConfig.groupAdd }),
-    linkedEnv: [],
+    linkedEnv: root.links ? linkedEnv(ctx, container) : [],
     defaultUlimits: settings.defaultUlimits,
     noNewPrivilegesDefault: settings.noNewPrivileges,
     capabilities: ctx.host.facts().capabilities,
@@ -103,7 +103,7 @@ export async function userOf(ctx: EngineContext, rootfs: string, who: { user: st
 export async function execProcessJson(ctx: EngineContext, container: Container, exec: ExecRecord): Promise<string> {
   const rootfs = await layersOf(ctx, container).mountRw(container.id);
   const user = exec.user === '' ? container.record.config.user : exec.user;
-  const input = await processInputOf(ctx, container, { rootfs, user });
+  const input = await processInputOf(ctx, container, { rootfs, user, links: false });
   const [height, width] = exec.consoleSize;
   return stringify(execProcess(input, {
     args: exec.cmd,
@@ -126,18 +126,8 @@ function etcPaths(ctx: EngineContext, container: Container): { hosts?: string; h
 async function writeEtcFiles(ctx: EngineContext, container: Container, sandbox: Sandbox | null): Promise<void> {
   const { config, hostConfig } = container.record;
   if (isContainerMode(hostConfig.networkMode)) return;
-  const settings = ctx.settings();
-  const addresses = (sandbox?.endpoints ?? []).flatMap((endpoint) => [endpoint.ipv4, endpoint.ipv6].filter((address) => address !== ''));
-  const hostFile = isHostMode(hostConfig.networkMode) ? await ctx.host.readFileInRoot('/', 'etc/hosts', MAX_HOSTS_BYTES) : undefined;
   await ctx.store.writeEtc(container.id, {
-    hosts: hostsFile({
-      hostname: config.hostname,
-      domainname: config.domainname,
-      addresses,
-      extraHosts: hostConfig.extraHosts,
-      hostGatewayIps: settings.hostGatewayIps,
-      ...(hostFile === undefined ? {} : { hostFile: hostFile.toString('utf8') }),
-    }),
+    hosts: hostsFile(await hostsOf(ctx, container, sandbox)),
     hostname: hostnameFile(config.hostname),
     resolvConf: resolvConf(await resolvConfOf(ctx, container, sandbox)),
   });

@@ -6,6 +6,7 @@ import { isContainerMode, isHostMode } from '../core/container/modes.ts';
 import type { EndpointRecord, NetworkRecord, Sandbox } from '../core/ports/network.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
+import { hostsOf } from './hosts.ts';
 import { endpointNames, refreshNames } from './names.ts';
 import { publishNetwork } from './resourceEvents.ts';
 
@@ -76,10 +77,6 @@ async function keep(ctx: EngineContext, container: Container, sandbox: Sandbox):
   container.sandbox = sandbox;
   await ctx.store.saveSandbox(container.id, sandbox);
   await container.handle?.policy({ keepLinks: sandbox.endpoints.map(({ link }) => link).filter((link) => link !== '') });
-  const { config, hostConfig } = container.record;
-  const addresses = sandbox.endpoints.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6].filter((address) => address !== ''));
-  await ctx.store.writeEtc(container.id, {
-    hosts: hostsFile({ hostname: config.hostname, domainname: config.domainname, addresses, extraHosts: hostConfig.extraHosts, hostGatewayIps: ctx.settings().hostGatewayIps }),
-  });
+  await ctx.store.writeEtc(container.id, { hosts: hostsFile(await hostsOf(ctx, container, sandbox)) });
   await refreshNames(ctx, container);
 }

@@ -19,6 +19,7 @@ import { checkLogConfig } from '../core/logOptions.ts';
 import { Container } from './container.ts';
 import { publishContainer } from './context.ts';
 import type { EngineContext } from './context.ts';
+import { checkLinks } from './hosts.ts';
 import { publishVolume } from './resourceEvents.ts';
 
 export interface CreateRequest {
@@ -76,7 +77,7 @@ async function planRecord(
   });
   checkLogConfig(plan.host.logConfig.type, plan.host.logConfig.config);
   const { mounts, volumes } = resolveMounts(plan.config, plan.host, {
-    mountsOf: (nameOrId) => ctx.containers.resolve(nameOrId).record.mounts,
+    mountsOf: (nameOrId) => mountsFrom(ctx, nameOrId),
     exists: (path) => ctx.host.exists(path),
     newId,
   });
@@ -93,7 +94,7 @@ async function planRecord(
     path: plan.path,
     args: plan.args,
     config: plan.config,
-    hostConfig: plan.host,
+    hostConfig: { ...plan.host, links: checkLinks(ctx, plan.host.links, made.name) },
     mounts,
     networks: plan.networks,
     startedBefore: false,
@@ -101,6 +102,15 @@ async function planRecord(
     removeVolumes: true,
   };
   return { record, volumes, warnings: plan.warnings };
+}
+
+/** Of `--volumes-from`. Not a 404 if it is not there, which clients would take for a missing image. */
+function mountsFrom(ctx: EngineContext, nameOrId: string): MountPoint[] {
+  try {
+    return ctx.containers.resolve(nameOrId).record.mounts;
+  } catch (error) {
+    throw isKind(error, 'not-found') ? invalid(error.message, error) : error;
+  }
 }
 
 function tryResolve(ctx: EngineContext, nameOrId: string): Container | undefined {

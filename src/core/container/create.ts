@@ -2,6 +2,7 @@
  * From what a client asks to what a container is: validated, merged with the image, filled with defaults. Pure; the
  * engine looks up the image and the container whose namespaces are to be shared, and then records the result.
  */
+import { invalid, messageOf } from '../../base/errors.ts';
 import type { EngineSettings } from '../settings.ts';
 import { DEFAULT_MASKED_PATHS, DEFAULT_READONLY_PATHS } from '../oci/spec.ts';
 import type { ContainerConfig, EndpointRequest, HostConfig } from './config.ts';
@@ -57,10 +58,18 @@ export function planCreate(input: CreateInput): CreatePlan {
     host.cgroupnsMode = 'host';
   }
   const networks = networksOf(host.networkMode, input.networks);
-  for (const [name, request] of Object.entries(networks)) validateEndpoint(name, request);
+  for (const [name, request] of Object.entries(networks)) checkEndpoint(name, request);
   const config = finishConfig(mergeImageConfig(input.config, input.image), host, input);
   const [path = '', ...args] = [...config.entrypoint ?? [], ...config.cmd ?? []];
   return { config, host, networks, path, args, warnings };
+}
+
+function checkEndpoint(name: string, request: EndpointRequest): void {
+  try {
+    validateEndpoint(name, request);
+  } catch (error) {
+    throw invalid(`invalid config for network ${name}: ${messageOf(error)}`, error);
+  }
 }
 
 /** Modes spelled out; containers by id, so that a renamed one is still found. */

@@ -1,0 +1,81 @@
+/** What goes into a container's /etc/hosts, and the legacy links that stand there. */
+import { conflict, invalid, isKind } from '../base/errors.ts';
+import { linkEnv, linkText, parseLink } from '../core/container/links.ts';
+import { isHostMode } from '../core/container/modes.ts';
+import type { HostsInput } from '../core/oci/etcFiles.ts';
+import type { Sandbox } from '../core/ports/network.ts';
+import type { Container } from './container.ts';
+import type { EngineContext } from './context.ts';
+
+const MAX_HOSTS_BYTES = 1024 * 1024;
+/** Links are the default network's; on others, names resolve. */
+const LINKED_NETWORK = 'bridge';
+
+export async function hostsOf(ctx: EngineContext, container: Container, sandbox: Sandbox | null): Promise<HostsInput> {
+  const { config, hostConfig } = container.record;
+  const hostFile = isHostMode(hostConfig.networkMode) ? await ctx.host.readFileInRoot('/', 'etc/hosts', MAX_HOSTS_BYTES) : undefined;
+  return {
+    hostname: config.hostname,
+    domainname: config.domainname,
+    addresses: (sandbox?.endpoints ?? []).flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6].filter((address) => address !== '')),
+    extraHosts: hostConfig.extraHosts,
+    hostGatewayIps: hostGateways(ctx),
+    links: linked(ctx, container).map(({ other, alias, address }) => ({ address, names: [...new Set([alias, other.record.config.hostname, other.record.name])] })),
+    ...(hostFile === undefined ? {} : { hostFile: hostFile.toString('utf8') }),
+  };
+}
+
+/** What `host-gateway` stands for: the addresses that were configured, or those of the default bridge. */
+function hostGateways(ctx: EngineContext): string[] {
+  const { hostGatewayIps } = ctx.settings();
+  if (hostGatewayIps.length > 0) return hostGatewayIps;
+  const bridge = ctx.network.list().find(({ name }) => name === LINKED_NETWORK);
+  return (bridge?.ipam.config ?? []).map(({ gateway }) => gateway).filter((gateway) => gateway !== '');
+}
+
+/** The variables of a container's links. */
+export function linkedEnv(ctx: EngineContext, container: Container): string[] {
+  return linked(ctx, container).flatMap(({ other, alias, address }) => {
+    const { exposedPorts, env } = other.record.config;
+    return linkEnv({ alias, parent: container.record.name, address, exposedPorts, env });
+  });
+}
+
+interface Linked {
+  other: Container;
+  alias: string;
+  address: string;
+}
+
+function linked(ctx: EngineContext, container: Container): Linked[] {
+  const { record } = container;
+  if (record.networks[LINKED_NETWORK] === undefined) return [];
+  return record.hostConfig.links.map((text) => {
+    const { container: name, alias } = parseLink(text);
+    const other = ctx.containers.resolve(name);
+    if (!other.occupied) throw conflict(`Cannot link to a non running container: /${other.record.name} AS /${record.name}/${alias}`);
+    const endpoint = other.sandbox?.endpoints.find(({ networkName }) => networkName === LINKED_NETWORK);
+    if (endpoint === undefined) throw conflict(`Cannot link to /${other.record.name}, as it does not belong to the default network`);
+    return { other, alias, address: endpoint.ipv4 };
+  });
+}
+
+/** Links as they are recorded, after a look at whether there is something to link to. */
+export function checkLinks(ctx: EngineContext, links: readonly string[], name: string): string[] {
+  return links.map((text) => {
+    const link = parseLink(text);
+    const other = linkTarget(ctx, link.container);
+    if (isHostMode(other.record.hostConfig.networkMode)) throw invalid("conflicting options: host type networking can't be used with links. This would result in undefined behavior");
+    return linkText(other.record.name, name, link.alias);
+  });
+}
+
+function linkTarget(ctx: EngineContext, name: string): Container {
+  try {
+    return ctx.containers.resolve(name);
+  } catch (error) {
+    // Not a 404, which clients would take for a missing image.
+    if (isKind(error, 'not-found')) throw invalid(`could not get container for ${name}: ${error.message}`, error);
+    throw error;
+  }
+}
