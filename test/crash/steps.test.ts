@@ -11,12 +11,17 @@ import { projectRoot } from '../fixtures/target.ts';
 import { die } from './crashes.ts';
 import type { Death } from './crashes.ts';
 
-const daemon = new Daemon({ config: { 'live-restore': true } });
+let daemon: Daemon;
 let clean: Held;
-before(async () => {
+
+/** A new one after a failure, which may have left anything. */
+async function renew(): Promise<void> {
+  daemon = new Daemon({ config: { 'live-restore': true } });
   await daemon.prepare();
   clean = daemon.held();
-});
+}
+
+before(renew);
 after(() => daemon.dispose());
 
 const RICH = ['--name', 'subject', '--network', 'lane', '-p', '20300:7', '-v', '/anonymous', '-v', 'named:/named', '--ipc', 'shareable', 'busybox', 'nc', '-ll', '-p', '7', '-e', 'cat'];
@@ -126,7 +131,15 @@ const deaths: Death[] = [
 ];
 
 for (const death of [...deaths, ...startupDeaths]) {
-  test(`death at ${death.point}`, async () => assert.ok(await die(daemon, clean, death), 'the place was not reached'));
+  test(`death at ${death.point}`, async () => {
+    try {
+      assert.ok(await die(daemon, clean, death), 'the place was not reached');
+    } catch (error) {
+      await daemon.dispose();
+      await renew();
+      throw error;
+    }
+  });
 }
 
 test('every failpoint of the source is met here', () => {
