@@ -8,9 +8,9 @@ import { tryLock } from '../sys/flock.ts';
 import { ERROR_FILE, LOCK_FILE } from './files.ts';
 import { Resolver } from './resolver.ts';
 
-process.title = 'moored-dns';
 process.on('SIGHUP', () => {});
 const [folder = '.', ...cgroups] = process.argv.slice(2);
+process.title = `moored-dns ${folder}`;
 process.chdir(folder);
 // Held until the process ends.
 const lock = tryLock(LOCK_FILE);
