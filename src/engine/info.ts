@@ -1,27 +1,14 @@
 /** `docker info` and `docker system df`: counted from what is there. */
 import { statusOf } from '../core/container/snapshot.ts';
-import type { HostInfo } from '../core/ports/host.ts';
+import type { EngineInfo } from '../core/engineInfo.ts';
 import type { Image } from '../core/image/image.ts';
 import type { VolumeRecord } from '../core/ports/volumes.ts';
 import type { SysInfo } from '../core/container/sysInfo.ts';
-import type { EngineSettings } from '../core/settings.ts';
 import type { ContainerSnapshot } from '../core/container/snapshot.ts';
 import { layersOf } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { snapshot } from './query.ts';
 import { usersOfVolume } from './removal.ts';
-
-export interface EngineInfo {
-  containers: { all: number; running: number; paused: number; stopped: number };
-  images: number;
-  driver: string;
-  driverStatus: [string, string][];
-  host: HostInfo;
-  sys: SysInfo;
-  settings: EngineSettings;
-  nowNs: bigint;
-  warnings: string[];
-}
 
 export async function engineInfo(ctx: EngineContext): Promise<EngineInfo> {
   const statuses = ctx.containers.all().map((container) => statusOf(container));

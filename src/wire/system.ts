@@ -1,6 +1,6 @@
 /** `GET /info`, `GET /version` and `GET /system/df` at API 1.51. */
 import { rfc3339Nano } from '../base/clock.ts';
-import type { SysInfo } from '../core/container/sysInfo.ts';
+import type { EngineInfo } from '../core/engineInfo.ts';
 import type { HostInfo } from '../core/ports/host.ts';
 import type { EngineSettings } from '../core/settings.ts';
 import { MAX_API_VERSION, MIN_API_VERSION } from './version.ts';
@@ -45,18 +45,10 @@ export function versionView(facts: VersionFacts): unknown {
   };
 }
 
-export interface InfoFacts {
+export interface InfoFacts extends EngineInfo {
   id: string;
   version: string;
-  containers: { all: number; running: number; paused: number; stopped: number };
-  images: number;
-  driver: string;
-  driverStatus: [string, string][];
-  host: HostInfo;
-  sys: SysInfo;
-  settings: EngineSettings;
-  nowNs: bigint;
-  warnings: string[];
+  /** Clients of `GET /events`, and open descriptors. */
   listeners: number;
   descriptors: number;
   securityOptions: string[];
