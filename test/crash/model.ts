@@ -38,6 +38,8 @@ export class Model {
   readonly #plain: { readonly kind: 'networks' | 'volumes'; readonly name: string; exists: Known }[];
   /** Operations that were answered, by name. */
   readonly answered = new Map<string, number>();
+  /** How many answers there were. */
+  answers = 0;
 
   constructor(daemon: Daemon, random: (below: number) => number) {
     this.#daemon = daemon;
@@ -184,6 +186,7 @@ export class Model {
     } catch {
       return undefined;
     }
+    this.answers += 1;
     this.answered.set(operation, (this.answered.get(operation) ?? 0) + 1);
     return answer;
   }
