@@ -22,8 +22,11 @@ export class Channel {
     lines.on('line', (line) => this.#waiting.shift()?.(line));
     // It says again what the socket said.
     lines.on('error', () => {});
-    this.closed = once(socket, 'close').then(() => {
-      for (const answer of this.#waiting.splice(0)) answer(undefined);
+    this.closed = new Promise((resolve) => {
+      socket.once('close', () => {
+        for (const answer of this.#waiting.splice(0)) answer(undefined);
+        resolve();
+      });
     });
   }
 

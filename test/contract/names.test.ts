@@ -19,7 +19,8 @@ const daemon = useDaemon({ config: { 'live-restore': true, dns: ['10.82.0.1'] } 
 });
 
 const inContainer = async (from: string, ...command: string[]): Promise<string> => {
-  const { stdout, stderr } = await daemon.docker(['exec', from, ...command]);
+  const { stdout, stderr, code } = await daemon.docker(['exec', from, ...command]);
+  assert.ok(code < 125, `exec: ${stderr}\n${daemon.complaints()}`);
   return stdout + stderr;
 };
 /** The addresses that a lookup from inside a container gives, none if it fails. */
