@@ -1,5 +1,5 @@
 /** Containers: their life. What streams is in `containerStreams.ts`, what concerns their files in `archive.ts`. */
-import { conflict, invalid } from '../base/errors.ts';
+import { conflict, invalid, notImplemented } from '../base/errors.ts';
 import { matchesLabel } from '../core/events.ts';
 import type { ContainerSnapshot } from '../core/container/snapshot.ts';
 import { healthOf, isRunning, statusOf } from '../core/container/snapshot.ts';
@@ -83,7 +83,7 @@ export function containerRoutes(ctx: EngineContext): Route[] {
     {
       method: 'DELETE', pattern: '/containers/{id}',
       handler: async (request, response) => {
-        if (request.query.bool('link')) throw invalid('legacy links between containers are not supported');
+        if (request.query.bool('link')) throw notImplemented('links cannot be removed from a container: remove the container');
         await removeContainer(ctx, find(request), { force: request.query.bool('force'), volumes: request.query.bool('v') });
         response.empty(204);
       },

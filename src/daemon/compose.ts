@@ -4,6 +4,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import path from 'node:path';
 import { archiveRoutes } from '../api/archive.ts';
+import { buildRoutes } from '../api/build.ts';
 import { containerRoutes } from '../api/containers.ts';
 import { containerStreamRoutes } from '../api/containerStreams.ts';
 import { eventRoutes } from '../api/events.ts';
@@ -139,6 +140,7 @@ export async function compose(given: Config, logger: Logger, pending: readonly s
     ...eventRoutes(ctx),
     ...volumeRoutes(ctx),
     ...pluginRoutes(),
+    ...buildRoutes(),
     ...swarmRoutes(),
     ...networkRoutes({
       networks: network,

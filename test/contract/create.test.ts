@@ -121,6 +121,30 @@ test('hostname, hosts, dns, domain name', async () => {
   await daemon.ok('rm', id);
 });
 
+test('host-gateway, and what links to nobody', async () => {
+  assert.match(await sh('cat /etc/hosts', '--add-host', 'gw:host-gateway'), /^172\.17\.0\.1\tgw$/m);
+  for (const flags of [['--link', 'nobody'], ['--volumes-from', 'nobody']]) {
+    // A 404 would make the client pull the image.
+    const { code, stderr } = await daemon.docker(['run', '--rm', ...flags, 'busybox', 'true']);
+    assert.equal(code, 125);
+    assert.match(stderr, /No such container: nobody/);
+    assert.doesNotMatch(stderr, /Unable to find image/);
+  }
+});
+
+test('links on the default network: names and variables', async () => {
+  const db = await daemon.ok('run', '-d', '--name', 'db', '-e', 'PW=x', '--expose', '5432', 'busybox', 'sleep', '600');
+  const address = (await daemon.inspect(db)).NetworkSettings.IPAddress as string;
+  const linked = await sh('cat /etc/hosts; env', '--name', 'web', '--link', 'db:data');
+  assert.match(linked, new RegExp(`^${address}\tdata `, 'm'));
+  for (const line of ['DATA_NAME=/web/data', `DATA_PORT=tcp://${address}:5432`, `DATA_PORT_5432_TCP_ADDR=${address}`, 'DATA_ENV_PW=x']) assert.ok(linked.split('\n').includes(line), line);
+  await daemon.ok('create', '--name', 'web', '--link', 'db:data', 'busybox', 'true');
+  assert.deepEqual((await daemon.inspect('web')).HostConfig.Links, ['/db:/web/data']);
+  await daemon.ok('stop', '-t', '0', 'db');
+  assert.match((await daemon.docker(['start', 'web'])).stderr, /Cannot link to a non running container: \/db AS \/web\/data/);
+  await daemon.ok('rm', '-f', 'db', 'web');
+});
+
 test('devices', async () => {
   assert.equal(await sh('test -c /dev/fuse && echo yes || echo no'), 'no');
   assert.equal(await sh('head -c 4 /dev/zero2 | wc -c', '--device', '/dev/zero:/dev/zero2:r'), '4');
