@@ -7,6 +7,7 @@ import type { CommandLine } from '../core/options/flags.ts';
 import { helpText } from '../core/options/help.ts';
 import { OPTIONS } from '../core/options/table.ts';
 import type { Config } from '../core/options/table.ts';
+import { realPath } from '../sys/realPath.ts';
 import { sdNotify } from '../sys/sdNotify.ts';
 import type { Notify } from '../sys/sdNotify.ts';
 import type { Daemon } from './compose.ts';
@@ -77,8 +78,10 @@ async function run({ commandLine, config: configured, logger, hangUps }: Run): P
   }
 
   using held = new DisposableStack();
-  const { execRoot, pending } = effectiveExecRoot(configured);
-  const config = { ...configured, execRoot };
+  const dataRoot = realPath(configured.dataRoot);
+  const { execRoot, pending } = effectiveExecRoot({ dataRoot, execRoot: configured.execRoot });
+  const roots = { dataRoot, execRoot };
+  const config = { ...configured, ...roots };
   held.use(takeRoots(config));
   await recordExecRoot(config);
   const gate = createGate();
@@ -88,7 +91,7 @@ async function run({ commandLine, config: configured, logger, hangUps }: Run): P
     const { compose } = await import('./compose.ts');
     const daemon = await compose(config, logger, pending ? [`exec-root ${configured.execRoot} waits until no container of ${execRoot} runs`] : []);
     gate.open(daemon.handler);
-    reloadOnHangUp({ commandLine, config, logger, hangUps, daemon, notify });
+    reloadOnHangUp({ commandLine, config: configured, roots, logger, hangUps, daemon, notify });
     logger.info('Daemon has completed initialization');
     notify({ READY: '1', STATUS: 'serving' });
     const { signal, hostDown } = await stop;
@@ -119,6 +122,8 @@ function createGate(): { readonly handler: RequestListener; open(handler: Reques
 }
 
 interface Reloading extends Run {
+  /** Those in use, whatever the options say. */
+  readonly roots: Pick<Config, 'dataRoot' | 'execRoot'>;
   readonly daemon: Daemon;
   readonly notify: Notify;
 }
@@ -142,14 +147,14 @@ function reloadOnHangUp(run: Reloading): void {
   if (run.hangUps.count > 0) run.hangUps.notify();
 }
 
-async function reloadOnce({ commandLine, logger, daemon, notify }: Reloading, current: Config): Promise<Config> {
+async function reloadOnce({ commandLine, roots, logger, daemon, notify }: Reloading, current: Config): Promise<Config> {
   logger.info(`Got signal to reload configuration, reloading from: ${current.configFile}`);
   notify({ RELOADING: '1', MONOTONIC_USEC: String(process.hrtime.bigint() / 1000n) });
   try {
     const reloaded = reload(current, readSource(commandLine));
     logger.configure(logSettings(reloaded.config));
     try {
-      await daemon.reload(reloaded);
+      await daemon.reload({ ...reloaded, config: { ...reloaded.config, ...roots } });
     } catch (error) {
       logger.error('Error reconfiguring the daemon', { error });
     }

@@ -10,6 +10,7 @@ import { holderOf, unitFlags } from '../doctor/collect.ts';
 import type { Subject } from '../doctor/collect.ts';
 import { examine } from '../doctor/doctor.ts';
 import { EXIT_CODES } from '../doctor/finding.ts';
+import { realPath } from '../sys/realPath.ts';
 import { effectiveExecRoot } from './execRoot.ts';
 import { readSource } from './readSource.ts';
 import { netConfig } from './settings.ts';
@@ -47,9 +48,9 @@ export async function doctor(args: readonly string[]): Promise<number> {
 async function subjectOf(given: Values): Promise<Subject> {
   const { flags, flagsOf } = await flagsFor(given);
   const { config, error } = tryConfigure(new Map([...flags, ...given]));
-  const dataRoot = path.resolve(config.dataRoot);
+  const dataRoot = tryRealPath(config.dataRoot);
   return {
-    config,
+    config: { ...config, dataRoot },
     configError: error,
     flagsOf,
     shimPath: foundShim(),
@@ -60,7 +61,7 @@ async function subjectOf(given: Values): Promise<Subject> {
 
 /** The flags of the daemon that holds the data root; without one those of the unit. */
 async function flagsFor(given: Values): Promise<{ flags: Values; flagsOf: Subject['flagsOf'] }> {
-  const pid = holderOf(path.resolve(tryConfigure(given).config.dataRoot));
+  const pid = holderOf(tryRealPath(tryConfigure(given).config.dataRoot));
   const running = pid > 0 ? readFlags(daemonArguments(pid)) : undefined;
   if (running !== undefined) return { flags: running, flagsOf: 'daemon' };
   // Whoever names a root means another engine than the installed one.
@@ -98,12 +99,21 @@ function tryConfigure(flags: Values): { config: Config; error: string } {
   }
 }
 
+/** Without the right to look, the path as it was given. */
+function tryRealPath(given: string): string {
+  try {
+    return realPath(given);
+  } catch {
+    return path.resolve(given);
+  }
+}
+
 function execRootOf(roots: { dataRoot: string; execRoot: string }): Subject['execRoot'] {
   try {
     return effectiveExecRoot(roots);
   } catch (error) {
     // Not ours to read: then nothing below it is either, and that is said.
-    if (process.geteuid?.() !== 0) return { execRoot: path.resolve(roots.execRoot), pending: false };
+    if (process.geteuid?.() !== 0) return { execRoot: tryRealPath(roots.execRoot), pending: false };
     throw invalid(`cannot read which exec root is in use: ${messageOf(error)}`, error);
   }
 }

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import { writeFileAtomic } from '../store/record.ts';
+import { realPath } from '../sys/realPath.ts';
 
 export interface EffectiveExecRoot {
   execRoot: string;
@@ -15,9 +16,9 @@ export interface EffectiveExecRoot {
 
 const recordOf = (dataRoot: string): string => path.join(dataRoot, 'exec-root');
 
-/** Reads which root the data root's containers were started with. */
+/** Reads which root the data root's containers were started with. Paths come without symlinks (`/var/run` mostly is one). */
 export function effectiveExecRoot(roots: { dataRoot: string; execRoot: string }): EffectiveExecRoot {
-  const configured = path.resolve(roots.execRoot);
+  const configured = realPath(roots.execRoot);
   const recorded = readRecorded(roots.dataRoot);
   if (recorded === undefined || recorded === configured || !hasContainers(recorded)) return { execRoot: configured, pending: false };
   return { execRoot: recorded, pending: true };
@@ -26,7 +27,7 @@ export function effectiveExecRoot(roots: { dataRoot: string; execRoot: string })
 function readRecorded(dataRoot: string): string | undefined {
   try {
     const text = readFileSync(recordOf(dataRoot), 'utf8').trim();
-    return path.isAbsolute(text) ? text : undefined;
+    return path.isAbsolute(text) ? realPath(text) : undefined;
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;

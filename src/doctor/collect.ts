@@ -23,6 +23,7 @@ const UNIT = 'moored';
 
 /** What the composition root knows and this room may not ask for itself. */
 export interface Subject {
+  /** Its data root without symlinks. */
   readonly config: Config;
   /** Why the configuration file cannot be used, or empty; then `config` has the defaults and the flags. */
   readonly configError: string;
@@ -36,7 +37,7 @@ export interface Subject {
 
 export async function collect(subject: Subject): Promise<Facts> {
   const { config } = subject;
-  const roots = { dataRoot: path.resolve(config.dataRoot), execRoot: subject.execRoot.execRoot };
+  const roots = { dataRoot: config.dataRoot, execRoot: subject.execRoot.execRoot };
   const [gathered, dataRoot, execRoot, unit, nft, runtime, shim] = await Promise.all([
     collectContainers(roots, createShims({ shim: subject.shimPath })),
     rootFacts(roots.dataRoot),
