@@ -5,25 +5,23 @@
  */
 import { conflict, internal, invalid, messageOf, MooredError, notModified } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
-import type { EndpointRequest, HostConfig } from '../core/container/config.ts';
+import type { EndpointRequest } from '../core/container/config.ts';
 import { containerOfMode, isContainerMode, isPrivateNetwork } from '../core/container/modes.ts';
-import { logAttributes, parseLogOptions } from '../core/logOptions.ts';
-import type { LogSubject } from '../core/logOptions.ts';
 import { isMissingCommand, startExitCode } from '../core/container/startFailure.ts';
 import { needsResolver } from '../core/ports/names.ts';
 import type { ResolverSockets } from '../core/ports/names.ts';
 import type { PortSocket } from '../core/ports/network.ts';
-import type { ContainerShimSpec, ShimHandle, ShimLogSpec } from '../core/ports/shim.ts';
+import type { ShimHandle } from '../core/ports/shim.ts';
 import { connectPending } from './attach.ts';
-import { buildBundle, cgroupPathOf, nextCgroupPath } from './bundle.ts';
+import { buildBundle, nextCgroupPath } from './bundle.ts';
 import type { Container } from './container.ts';
-import { layersOf, runtimeTarget } from './context.ts';
+import { layersOf } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { volumeMounts } from './giveBack.ts';
 import { endpointNames, publishNames } from './names.ts';
 import { removeNow } from './removal.ts';
 import { publishMount, publishNetwork, publishUnmount } from './resourceEvents.ts';
-import { stopSignalOf, stopTimeoutMs } from './stop.ts';
+import { shimSpec } from './shimSpec.ts';
 import { supervise } from './supervise.ts';
 
 export async function startContainer(ctx: EngineContext, container: Container): Promise<void> {
@@ -78,7 +76,7 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   const saved = ctx.store.save({ ...container.record, desired: 'running', startedBefore: true, startFailure: null });
   let handle: ShimHandle;
   try {
-    ({ handle } = await ctx.shims.launch(paths.execDir, await shimSpec(ctx, container, { ...up, probe: bundle.probe })));
+    ({ handle } = await ctx.shims.launch(paths.execDir, await shimSpec(ctx, container, { ...up, probe: bundle.probe, restartCount: 0 })));
   } finally {
     up.close();
     await saved;
@@ -188,78 +186,6 @@ async function mountVolumes(ctx: EngineContext, container: Container, undo: Asyn
       publishUnmount(ctx, container, mount);
     });
   }
-}
-
-async function shimSpec(ctx: EngineContext, container: Container, run: Pick<NetworkUp, 'sockets' | 'resolver'> & { probe: boolean }): Promise<ContainerShimSpec> {
-  const { config, hostConfig } = container.record;
-  const settings = ctx.settings();
-  const target = runtimeTarget(ctx, container);
-  const paths = ctx.store.paths(container.id);
-  const cgroup = ctx.cgroups.directories(cgroupPathOf(ctx, container));
-  const [rows, cols] = hostConfig.consoleSize;
-  return {
-    id: container.id,
-    runtime: target.runtime,
-    runtimeRoot: target.runtimeRoot,
-    runtimeArgs: target.runtimeArgs ?? [],
-    systemdCgroup: target.systemdCgroup ?? false,
-    terminal: config.tty,
-    ...(rows > 0 && cols > 0 ? { consoleSize: { rows, cols } } : {}),
-    stdin: config.openStdin,
-    stdinOnce: config.stdinOnce,
-    pipeSize: settings.pipeSize,
-    exitPath: paths.exit,
-    journalPath: paths.journal,
-    log: logSpec(hostConfig, { path: paths.log, subject: await logSubject(ctx, container) }),
-    cgroup: { version: ctx.cgroups.version, memoryDir: cgroup.memory, procsDir: cgroup.procs },
-    restart: hostConfig.restartPolicy,
-    liveRestore: settings.liveRestore,
-    stopSignal: stopSignalOf(container),
-    stopTimeoutMs: stopTimeoutMs(ctx, container),
-    ports: run.sockets.map((socket) => (socket.use === 'reserve' ? { kind: 'reserve', fd: socket.fd } : { kind: socket.use, fd: socket.fd, address: socket.address, port: socket.port })),
-    ...(run.resolver === undefined ? {} : { holds: run.resolver.fds }),
-    ...(container.sandbox === null ? {} : { netns: { path: container.sandbox.netnsPath, keepLinks: container.sandbox.endpoints.map(({ link }) => link).filter((link) => link !== '') } }),
-    ...(run.probe && config.healthcheck !== undefined ? { health: healthSpec(config.healthcheck) } : {}),
-    shimCgroups: await ctx.cgroups.shimFolders(),
-  };
-}
-
-const DEFAULT_HEALTH = { intervalMs: 30_000, timeoutMs: 30_000, startIntervalMs: 5000, retries: 3 };
-
-/** Zero means Docker's default (engine-api A12). */
-function healthSpec(health: NonNullable<Container['record']['config']['healthcheck']>): NonNullable<ContainerShimSpec['health']> {
-  const ms = (ns: bigint, absent: number): number => (ns === 0n ? absent : Math.max(1, Number(ns / 1_000_000n)));
-  return {
-    processFile: 'health.json',
-    intervalMs: ms(health.intervalNs, DEFAULT_HEALTH.intervalMs),
-    timeoutMs: ms(health.timeoutNs, DEFAULT_HEALTH.timeoutMs),
-    startPeriodMs: ms(health.startPeriodNs, 0),
-    startIntervalMs: ms(health.startIntervalNs, DEFAULT_HEALTH.startIntervalMs),
-    retries: health.retries === 0 ? DEFAULT_HEALTH.retries : health.retries,
-  };
-}
-
-async function logSubject(ctx: EngineContext, { record }: Container): Promise<LogSubject> {
-  const { hostname } = await ctx.host.info();
-  const { labels, env, image } = record.config;
-  return { id: record.id, name: record.name, imageId: record.imageId, imageName: image, hostname, command: [record.path, ...record.args], labels, env };
-}
-
-function logSpec(hostConfig: HostConfig, log: { path: string; subject: LogSubject }): ShimLogSpec {
-  const { type, config } = hostConfig.logConfig;
-  if (type === 'none') return { kind: 'none' };
-  const options = parseLogOptions(config);
-  const attrs = logAttributes(config, log.subject);
-  return {
-    kind: 'json-file',
-    path: log.path,
-    maxSize: options.maxSize,
-    maxFile: options.maxFile,
-    compress: options.compress,
-    mode: options.mode,
-    bufferBytes: options.bufferBytes,
-    ...(attrs === undefined ? {} : { attrs }),
-  };
 }
 
 /** Text and exit code as Docker gives them; with `--rm` the container is removed. Always throws. */
