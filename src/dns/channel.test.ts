@@ -34,13 +34,17 @@ test('a resolver that is killed with an order unread', async (t) => {
 
 test('a resolver that hangs, and one that answers in order', async (t) => {
   const sockets: Socket[] = [];
-  const folder = await serverAt(t, (socket) => sockets.push(socket));
+  const folder = await serverAt(t, (socket) => {
+    socket.on('error', () => {});
+    sockets.push(socket);
+  });
   const hung = await Channel.open(folder);
   await assert.rejects(hung.order('sync *', 30), /no answer/);
   const channel = await Channel.open(folder);
   t.after(() => channel.close());
+  while (sockets.length < 2) await new Promise((resolve) => setImmediate(resolve));
   const answers = Promise.all([channel.order('one', 5000), channel.order('two', 5000)]);
-  for (const socket of sockets) socket.write('1\n2\n');
+  for (const socket of sockets.slice(1)) socket.write('1\n2\n');
   assert.deepEqual(await answers, ['1', '2']);
   for (const socket of sockets) socket.destroy();
 });

@@ -1,34 +1,11 @@
 /**
- * The program `moored-dns FOLDER [CGROUP…]`: the only resolver of its folder, or nothing. It joins the cgroups, so that it
- * does not end with the service that started it.
+ * The program `moored-dns FOLDER [CGROUP…]`, started by the daemon and outliving it. It joins the cgroups, so that it does
+ * not end with the service that started it. What was read of its source once is kept.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { tryLock } from '../sys/flock.ts';
-import { ERROR_FILE, LOCK_FILE } from './files.ts';
-import { Resolver } from './resolver.ts';
+import { enableCompileCache } from 'node:module';
 
 process.on('SIGHUP', () => {});
-const [folder = '.', ...cgroups] = process.argv.slice(2);
-process.title = `moored-dns ${folder}`;
-process.chdir(folder);
-// Held until the process ends.
-const lock = tryLock(LOCK_FILE);
-if (lock !== undefined) {
-  writeFileSync(LOCK_FILE, `${process.pid}\n`);
-  for (const cgroup of cgroups) joinCgroup(cgroup);
-  const resolver = new Resolver();
-  process.on('SIGTERM', () => resolver.end());
-  // Whatever is wrong with one question: the others still want answers.
-  process.on('uncaughtException', (error) => writeFileSync(ERROR_FILE, `${error.stack ?? error.message}\n`, { mode: 0o600 }));
-  await resolver.run();
-}
+enableCompileCache('/var/cache/moored');
 
-/** One that cannot be joined is no reason to leave containers without names. */
-function joinCgroup(directory: string): void {
-  try {
-    writeFileSync(join(directory, 'cgroup.procs'), String(process.pid));
-  } catch {
-    return;
-  }
-}
+const { program } = await import('./program.ts');
+await program(process.argv.slice(2));
