@@ -196,8 +196,13 @@ export class Names implements NamesPort {
   }
 }
 
-/** Port 53 may be a server's of the container's own: that of the resolver's address alone leads to the resolver. */
-const resolverRules = ({ udp, tcp }: ResolverPorts): string => `table ip moored-resolver {
+/**
+ * Port 53 may be a server's of the container's own: that of the resolver's address alone leads to the resolver. In place
+ * of what is there: sockets that died with their shim are followed by others, on other ports.
+ */
+const resolverRules = ({ udp, tcp }: ResolverPorts): string => `table ip moored-resolver
+delete table ip moored-resolver
+table ip moored-resolver {
   chain output {
     type nat hook output priority -100; policy accept;
     ip daddr ${RESOLVER_ADDRESS} udp dport 53 dnat to ${RESOLVER_ADDRESS}:${udp}
