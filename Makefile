@@ -5,10 +5,10 @@ TSC := $(NODE) node_modules/typescript/bin/tsc
 RUN_TESTS := $(NODE) test/run.ts
 
 .DEFAULT_GOAL := build
-.PHONY: help build packages shim run test test-unit test-shim test-contract test-crash soak lint bench release clean
+.PHONY: help build packages shim run test test-unit test-shim test-contract test-crash test-vm soak lint bench release clean
 
 help:
-	@echo 'build  run  test  test-unit  test-shim  test-contract  test-crash  soak  lint  bench  release  clean'
+	@echo 'build  run  test  test-unit  test-shim  test-contract  test-crash  test-vm  soak  lint  bench  release  clean'
 
 build: packages node_modules/.package-lock.json shim
 
@@ -40,6 +40,11 @@ test-contract: build
 
 test-crash: build
 	@$(RUN_TESTS) crash
+
+# On a booted Debian with systemd and cgroup v2, in an emulated machine: takes minutes. VM_ARGS="--test-name-pattern X".
+test-vm: release
+	@nice test/vm/build-image
+	@$(NODE) --test --test-concurrency=1 $(VM_ARGS) test/vm/*.test.ts
 
 # Kills daemons at random until interrupted; SOAK_SECONDS bounds it, SOAK_SEED repeats a run.
 soak: build
