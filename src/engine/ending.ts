@@ -4,6 +4,7 @@ import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
 import { runtimeTarget } from './context.ts';
 import { giveBack } from './giveBack.ts';
+import { keepHealth } from './health.ts';
 import { removeAfterExit } from './removal.ts';
 import { applyEntry, saveView } from './supervise.ts';
 
@@ -31,6 +32,7 @@ export async function endWithoutShim(ctx: EngineContext, container: Container): 
     await failpoint('collect.deleted');
     await giveBack(ctx, container);
     await failpoint('collect.given-back');
+    await keepHealth(ctx, container);
     await saveView(ctx, container);
     await ctx.store.removeExecDir(container.id);
     container.handle = null;

@@ -10,6 +10,7 @@ import { cgroupPathOf } from './bundle.ts';
 import type { Container } from './container.ts';
 import { layersOf, publishContainer, runtimeTarget } from './context.ts';
 import type { EngineContext } from './context.ts';
+import { healthDetails } from './health.ts';
 
 export const snapshot = (ctx: EngineContext, container: Container): ContainerSnapshot => ({
   record: container.record,
@@ -24,13 +25,10 @@ export const snapshot = (ctx: EngineContext, container: Container): ContainerSna
 export const networkIds = (ctx: EngineContext): ReadonlyMap<string, string> => new Map(ctx.network.list().map(({ name, id }) => [name, id]));
 
 export async function details(ctx: EngineContext, container: Container, withSizes: boolean): Promise<ContainerDetails> {
-  const { execDir } = ctx.store.paths(container.id);
-  const [probes, status] = container.handle === null || container.record.config.healthcheck === undefined
-    ? [undefined, undefined]
-    : await Promise.all([ctx.shims.readHealth(execDir), ctx.shims.readStatus(execDir)]);
+  const { probes, streak } = await healthDetails(ctx, container);
   return {
-    probes: probes?.kind === 'ok' ? probes.value : [],
-    healthStreak: status?.kind === 'ok' ? status.value.healthStreak : 0,
+    probes,
+    healthStreak: streak,
     sizes: withSizes ? await sizes(ctx, container) : null,
     networkIds: networkIds(ctx),
   };

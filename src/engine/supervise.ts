@@ -9,6 +9,7 @@ import type { JournalEntry, ShimHandle, WatchEnd } from '../core/ports/shim.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
 import { giveBack } from './giveBack.ts';
+import { keepHealth } from './health.ts';
 import { removeAfterExit } from './removal.ts';
 
 /** A session's shim waits up to 2 s for streams that others hold. */
@@ -73,6 +74,7 @@ async function settle(ctx: EngineContext, container: Container, run: { end: Prom
   // The shim still hands its last output to attached clients; its folder goes when it has left.
   await run.watchEnded;
   await endSessions(ctx, container);
+  await keepHealth(ctx, container);
   await saveView(ctx, container);
   await failpoint('settle.saved');
   await ctx.store.removeExecDir(container.id);

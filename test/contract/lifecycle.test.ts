@@ -254,5 +254,8 @@ test('health', async () => {
   assert.ok(Health.FailingStreak >= 2);
   assert.ok(Health.Log.length <= 5);
   assert.deepEqual([Health.Log.at(-1).ExitCode, Health.Log.at(-1).Output], [1, 'ouch\n']);
+  await daemon.ok('stop', '-t', '0', id);
+  const after = (await daemon.inspect(id)).State.Health;
+  assert.deepEqual([after.Status, after.Log.at(-1).Output], ['unhealthy', 'ouch\n']);
   await daemon.ok('rm', '-f', id);
 });

@@ -3,7 +3,7 @@
  * facts; a view can always be made again by folding the journal from its start.
  */
 import type { EngineEvent } from '../events.ts';
-import type { ExitCode, JournalEntry, ShimHealth } from '../ports/shim.ts';
+import type { ExitCode, HealthProbe, JournalEntry, ShimHealth } from '../ports/shim.ts';
 import { NO_RUN } from './state.ts';
 import type { RunFacts } from './state.ts';
 
@@ -14,6 +14,15 @@ export interface ContainerView {
   pid: number;
   facts: RunFacts;
   health: ShimHealth;
+  /** The probes of a run that has ended. */
+  lastHealth?: LastHealth;
+}
+
+export interface LastHealth {
+  /** Oldest first. */
+  probes: readonly HealthProbe[];
+  /** Failures in a row. */
+  streak: number;
 }
 
 export const EMPTY_VIEW: ContainerView = { seq: 0n, live: 'no', pid: 0, facts: NO_RUN, health: 'none' };
