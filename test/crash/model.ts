@@ -38,7 +38,7 @@ export class Model {
   readonly #plain: { readonly kind: 'networks' | 'volumes'; readonly name: string; exists: Known }[];
   /** Operations that were answered, by name. */
   readonly answered = new Map<string, number>();
-  /** How many answers there were. */
+  /** How many answers there were about containers: networks and volumes are so quick that they would set the pace. */
   answers = 0;
 
   constructor(daemon: Daemon, random: (below: number) => number) {
@@ -151,13 +151,14 @@ export class Model {
     }
   }
 
-  /** Inspects, when the list agrees: a removal that was begun may be going on. */
+  /** Inspects, when the list agrees and a removal that was begun has been carried through. */
   #inspect(name: string): Promise<HttpAnswer> {
     return eventually(async () => {
       const answer = await this.#daemon.request('GET', `/containers/${name}/json`);
+      if (answer.status === 200 && ['removing', 'dead'].includes(answer.json().State.Status as string)) return false;
       const listed = (await this.#daemon.request('GET', '/containers/json?all=1')).json() as { Names: string[] }[];
       return listed.filter(({ Names }) => Names.includes(`/${name}`)).length === (answer.status === 200 ? 1 : 0) && answer;
-    }, `the list and the inspection of ${name} to agree`, 5000);
+    }, `the list and the inspection of ${name} to agree, and no removal to go on`, 15_000);
   }
 
   // oxlint-disable-next-line typescript/no-explicit-any -- the API's JSON
@@ -186,7 +187,7 @@ export class Model {
     } catch {
       return undefined;
     }
-    this.answers += 1;
+    if (!path.startsWith('/networks') && !path.startsWith('/volumes')) this.answers += 1;
     this.answered.set(operation, (this.answered.get(operation) ?? 0) + 1);
     return answer;
   }

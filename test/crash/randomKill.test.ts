@@ -20,7 +20,7 @@ test('random kills: what was answered holds, nothing leaks', async (context) => 
         throw new Error(`seed ${seed}, round ${index}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
       });
     }
-    assert.ok((model.answered.get('start') ?? 0) > 0, 'nothing was done');
+    assert.ok((model.answered.get('start') ?? 0) > 0, `nothing was done but ${JSON.stringify([...model.answered])}`);
     await daemon.assertClean();
   } finally {
     await daemon.dispose();
