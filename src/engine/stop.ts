@@ -3,11 +3,14 @@ import { conflict, isKind, messageOf, notModified } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import { parseSignal, SIGKILL, SIGTERM } from '../core/container/signals.ts';
 import type { StopOrder } from '../core/ports/shim.ts';
+import { cgroupPathOf } from './bundle.ts';
 import type { Container } from './container.ts';
-import { publishContainer, runtimeTarget } from './context.ts';
+import { publishContainer } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { endLost } from './ending.ts';
 import { killEverything } from './kill.ts';
+import { thaw } from './pause.ts';
+import { saveNowOrLater } from './saveLater.ts';
 
 export interface StopOptions {
   /** Name or number; empty: the container's own. */
@@ -51,31 +54,41 @@ export async function orderStop(ctx: EngineContext, container: Container, order:
   const end = await container.lock.run(async (): Promise<() => Promise<void>> => {
     if (!container.occupied) return () => Promise.resolve();
     if (order.manual) await rememberStop(ctx, container);
-    if (container.state.kind === 'paused') {
-      // A frozen process takes no signal until its thaw: Docker thaws it for the stop too.
-      await ctx.runtime.resume(runtimeTarget(ctx, container));
-      container.transition({ kind: 'resumed' });
-    }
+    // A frozen process takes no signal until its thaw: Docker thaws it for the stop too.
+    await thaw(ctx, container);
     publishContainer(ctx, container.subject, 'kill', { signal: String(order.signal) });
-    if (await tellShim(ctx, container, order)) return () => container.whenSettled();
-    container.watch?.close();
-    return () => stopWithoutShim(ctx, container, order);
+    switch (await tellShim(ctx, container, order)) {
+      case 'taken':
+        return () => container.whenSettled();
+      case 'left':
+        return () => stopAgain(ctx, container, order);
+      case 'none':
+        container.watch?.close();
+        return () => stopWithoutShim(ctx, container, order);
+    }
   });
   await bounded(end(), container, order.timeoutMs);
 }
 
-/** False if there is no shim that takes the order: none is known, it hangs, or it has just died. */
-async function tellShim(ctx: EngineContext, container: Container, order: StopOrder): Promise<boolean> {
-  if (container.handle === null || (await shimHangs(ctx, container))) return false;
+/** The run ended just then, which is dealt with; if it goes on with another shim, that one is told. */
+async function stopAgain(ctx: EngineContext, container: Container, order: StopOrder & { manual: boolean }): Promise<void> {
+  await container.settled;
+  if (container.occupied) await orderStop(ctx, container, order);
+}
+
+/** `none`: no shim is known, or it hangs. `left`: it is not there any more. */
+async function tellShim(ctx: EngineContext, container: Container, order: StopOrder): Promise<'taken' | 'none' | 'left'> {
+  if (container.handle === null || (await shimHangs(ctx, container))) return 'none';
   await failpoint('stop.remembered');
   try {
     await container.handle.stop({ signal: order.signal, timeoutMs: order.timeoutMs });
   } catch (error) {
-    if (isKind(error, 'unavailable')) return false;
+    if (isKind(error, 'unavailable')) return 'none';
+    if (isKind(error, 'not-found')) return 'left';
     throw error;
   }
   await failpoint('stop.ordered');
-  return true;
+  return 'taken';
 }
 
 const shimHangs = async (ctx: EngineContext, container: Container): Promise<boolean> =>
@@ -96,7 +109,7 @@ async function bounded(end: Promise<void>, container: Container, timeoutMs: numb
 async function rememberStop(ctx: EngineContext, container: Container): Promise<void> {
   if (container.problem !== '' || container.record.desired === 'removing') return;
   container.record = { ...container.record, desired: 'stopped' };
-  await ctx.store.save(container.record);
+  await saveNowOrLater(ctx, container);
 }
 
 /**
@@ -136,7 +149,7 @@ export async function killContainer(ctx: EngineContext, container: Container, or
     await container.lock.run(() => rememberStop(ctx, container));
     await handle.policy({ restart: { name: 'no', maximumRetryCount: 0 } });
   }
-  if (container.state.kind === 'paused' && signal === SIGKILL) await ctx.runtime.resume(runtimeTarget(ctx, container));
+  if (signal === SIGKILL) await ctx.cgroups.thaw(cgroupPathOf(ctx, container));
   try {
     await handle.signal(signal);
   } catch (error) {
