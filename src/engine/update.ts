@@ -12,11 +12,11 @@ import type { EngineContext } from './context.ts';
 export function updateContainer(ctx: EngineContext, container: Container, request: UpdateRequest): Promise<{ warnings: string[] }> {
   return container.lock.run(async () => {
     if (container.state.kind === 'removing' || container.problem !== '') throw conflict(`Cannot update container ${container.id}: container is marked for removal and cannot be "update"`);
-    const { host, warnings } = planUpdate(container.record.hostConfig, request, ctx.host.sysInfo());
+    const { host, changes, warnings } = planUpdate(container.record.hostConfig, request, ctx.host.sysInfo());
     const before = container.record;
     if (container.state.kind === 'running' || container.state.kind === 'paused') {
       // The kernel may refuse (memory below what is in use): then nothing was changed.
-      await ctx.runtime.update(runtimeTarget(ctx, container), updateResources({ ...host, ...request.resources }));
+      await ctx.runtime.update(runtimeTarget(ctx, container), updateResources(changes));
     }
     container.record = { ...before, hostConfig: host };
     await failpoint('update.applied');

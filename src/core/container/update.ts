@@ -13,6 +13,8 @@ export interface UpdateRequest {
 
 export interface UpdatePlan {
   readonly host: HostConfig;
+  /** What was asked and this kernel can enforce; zero values for all else. */
+  readonly changes: Resources;
   readonly warnings: string[];
 }
 
@@ -33,7 +35,7 @@ export function planUpdate(current: HostConfig, request: UpdateRequest, sys: Sys
     }
     host.restartPolicy = request.restartPolicy;
   }
-  return { host, warnings };
+  return { host, changes: asked, warnings };
 }
 
 function refuseContradictions(current: HostConfig, asked: Resources): void {
