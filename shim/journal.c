@@ -18,13 +18,18 @@ static void make_room(struct journal *j, size_t len)
 
 void journal_add(struct shim *shim, const char *kind, const struct text *pairs)
 {
+	journal_add_at(shim, now_real(), kind, pairs);
+}
+
+void journal_add_at(struct shim *shim, int64_t time, const char *kind, const struct text *pairs)
+{
 	struct journal *j = &shim->journal;
 	char line[JOURNAL_MEMORY / 2];
 	struct text t = TEXT_ON(line);
 	if (!shim->spec.journal_path || shim->spec.kind == KIND_EXEC)
 		return;
 	j->seq++;
-	text_add(&t, "%llu %lld %s", (unsigned long long)j->seq, (long long)now_real(), kind);
+	text_add(&t, "%llu %lld %s", (unsigned long long)j->seq, (long long)time, kind);
 	if (pairs && pairs->len)
 		text_add(&t, " %s", pairs->at);
 	text_add(&t, "\n");

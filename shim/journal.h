@@ -15,6 +15,7 @@ struct journal {
 
 // Adds `KIND pairs`; does nothing for an exec session, which has no journal.
 void journal_add(struct shim *shim, const char *kind, const struct text *pairs);
+void journal_add_at(struct shim *shim, int64_t time, const char *kind, const struct text *pairs);
 void journal_add_plain(struct shim *shim, const char *kind);
 // The lines in memory that are newer than `since`.
 const char *journal_after(const struct journal *journal, uint64_t since, size_t *len);

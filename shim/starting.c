@@ -162,7 +162,7 @@ void on_started(struct shim *shim)
 	text_pair_int(&t, "pid", s->pid);
 	oom_start(shim);
 	health_start(shim);
-	journal_add(shim, "start", &t);
+	journal_add_at(shim, s->started_at, "start", &t); // `die` will name the same time
 	status_save(shim);
 	if (m->starter) {
 		struct text pid = TEXT_ON(buffer);

@@ -33,6 +33,8 @@ test('on-failure stops restarting at its limit', async (t) => {
   const { watch } = await c.start();
   await watch.next('end');
   assert.deepEqual(watch.seen.map((l) => l.kind), ['start', 'die', 'start', 'die', 'start', 'die', 'end']);
+  // A run's start is told with the same time by both.
+  for (const [index, line] of watch.seen.entries()) if (line.kind === 'die') assert.equal(line.pairs['started-at'], String(watch.seen[index - 1]?.time));
   assert.equal(c.exitRecord()?.['restart-count'], '2');
   assert.equal(c.exitRecord()?.['run'], '3');
 });
