@@ -13,6 +13,7 @@ export class Channel {
   /** Settles when the connection is over, whoever ended it. */
   readonly closed: Promise<void>;
   readonly #socket: Socket;
+  #kept = false;
   readonly #waiting: ((line: string | undefined) => void)[] = [];
 
   private constructor(socket: Socket) {
@@ -63,5 +64,15 @@ export class Channel {
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  /** It outlives the `using` that it was opened by. */
+  keep(): this {
+    this.#kept = true;
+    return this;
+  }
+
+  [Symbol.dispose](): void {
+    if (!this.#kept) this.close();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The program `moored-dns FOLDER [CGROUP…]`, started by the daemon and outliving it. It joins the cgroups, so that it does
- * not end with the service that started it. What was read of its source once is kept.
+ * The program `moored-dns FOLDER VERSION`, started by the daemon and outliving it. What was read of its source once is
+ * kept.
  */
 import { enableCompileCache } from 'node:module';
 

@@ -25,11 +25,21 @@ const RETRY_MS = 20;
 const REVIVE_MS = 200;
 const MAX_REVIVE_MS = 30_000;
 
+/**
+ * What a resolver is started by: a shell, which is small, leaves the daemon's cgroups, and starts the resolver again if it
+ * is killed while no daemon is there.
+ */
+const SUPERVISE = `cgroups=$1; shift; set -f; IFS=:
+for each in $cgroups; do echo $$ > "$each/cgroup.procs"; done
+until "$@"; do sleep 1; done`;
+
 export interface NamesDeps {
   /** `<exec-root>/dns`. */
   readonly folder: string;
-  /** The resolver's command; its folder and cgroups are added. */
+  /** The resolver's command; its folder and version are added. */
   readonly command: readonly string[];
+  /** One word. A resolver of another release is replaced. */
+  readonly version: string;
   /** Folders of the cgroups it is to join. */
   readonly cgroups: () => Promise<readonly string[]>;
   readonly logger: Logger;
@@ -149,18 +159,25 @@ export class Names implements NamesPort {
     }
   }
 
-  /** Connects to the resolver, starting one if there is none. One that is too many ends by itself. */
+  /**
+   * Connects to the resolver, starting one if there is none. One that is too many ends by itself; one of another release
+   * is told to leave, which costs no question, as they wait in the sockets.
+   */
   async #reach(): Promise<Channel> {
-    const { folder } = this.#deps;
+    const { folder, version } = this.#deps;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const deadline = performance.now() + PATIENCE_MS;
     let ended = true;
     for (;;) {
+      let reason = 'another release does not leave';
       try {
-        return await Channel.open(folder);
+        using channel = await Channel.open(folder);
+        if ((await channel.order('hello', PATIENCE_MS)) === `ok ${version}`) return channel.keep();
+        await channel.order('leave', PATIENCE_MS);
       } catch (error) {
-        if (performance.now() > deadline) throw unavailable(`the resolver does not start: ${messageOf(error)}`, error);
+        reason = messageOf(error);
       }
+      if (performance.now() > deadline) throw unavailable(`the resolver does not start: ${reason}`);
       if (ended) {
         ended = false;
         const child = await this.#start();
@@ -173,8 +190,8 @@ export class Names implements NamesPort {
   }
 
   async #start(): ReturnType<typeof spawnDetached> {
-    const { command, folder, cgroups } = this.#deps;
-    return spawnDetached([...command, folder, ...(await cgroups())], { cwd: '/' });
+    const { command, folder, version, cgroups } = this.#deps;
+    return spawnDetached(['/bin/sh', '-c', SUPERVISE, 'moored-dns', (await cgroups()).join(':'), ...command, folder, version], { cwd: '/' });
   }
 
   #lost(): void {

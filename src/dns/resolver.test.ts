@@ -20,7 +20,7 @@ import { askIn } from './query.fixture.ts';
 const root = mkdtempSync('/tmp/moored-dns-');
 const folder = path.join(root, 'dns');
 const command = [process.execPath, path.join(import.meta.dirname, 'main.ts')];
-const deps = { folder, command, cgroups: () => Promise.resolve([]), logger: silentLogger };
+const deps = { folder, command, cgroups: () => Promise.resolve([]), version: '1', logger: silentLogger };
 const id = (digit: string): string => digit.repeat(64);
 const netns = (digit: string): string => path.join(root, digit, 'netns');
 let names = new Names(deps);
@@ -58,7 +58,8 @@ after(async () => {
   names[Symbol.dispose]();
   const pid = resolverPid();
   for (const digit of ['a', 'b', 'c']) removeNetns(netns(digit));
-  if (pid > 0) process.kill(pid, 'SIGKILL');
+  // Gently: killed, it would be started again.
+  if (pid > 0) process.kill(pid, 'SIGTERM');
   await sleep(20);
   rmSync(root, { recursive: true });
 });
@@ -113,6 +114,28 @@ test('killed, it is started again, and answers without a change of the rules', a
   for (const digit of ['a', 'b']) await names.publish((await names.published(id(digit))) ?? assert.fail());
   assert.deepEqual((await askIn(netns('a'), 'bob')).answers, ['10.9.0.3']);
   assert.deepEqual((await askIn(netns('a'), 'bob', { transport: 'tcp' })).answers, ['10.9.0.3']);
+});
+
+test('killed while no daemon is there', async () => {
+  const pid = resolverPid();
+  names[Symbol.dispose]();
+  process.kill(pid, 'SIGKILL');
+  const deadline = performance.now() + 20_000;
+  while (resolverPid() === pid && performance.now() < deadline) await sleep(20);
+  let answers: readonly string[] = [];
+  while (answers.length === 0 && performance.now() < deadline) ({ answers } = await askIn(netns('a'), 'bob', { totalMs: 500 }).catch(() => ({ answers: [] })));
+  assert.deepEqual(answers, ['10.9.0.3']);
+  names = new Names(deps);
+  await names.restore([id('a'), id('b')]);
+});
+
+test('a daemon of another release brings its own resolver', async () => {
+  const pid = resolverPid();
+  names[Symbol.dispose]();
+  names = new Names({ ...deps, version: '2' });
+  await names.publish((await names.published(id('b'))) ?? assert.fail());
+  assert.notEqual(resolverPid(), pid);
+  assert.deepEqual((await askIn(netns('a'), 'bob')).answers, ['10.9.0.3']);
 });
 
 test('a name that changes counts when the call returns; a withdrawn one no more', async () => {

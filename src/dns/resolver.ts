@@ -43,7 +43,10 @@ export class Resolver {
   #idle = 0;
   #ended = false;
 
-  constructor() {
+  readonly #version: string;
+
+  constructor(version: string) {
+    this.#version = version;
     this.#server = createServer((socket) => this.#onConnection(socket));
     this.#sweep = setInterval(() => void this.#tidy(), SWEEP_MS);
   }
@@ -53,7 +56,10 @@ export class Resolver {
     // What is wrong with one container is said when the daemon asks.
     await this.#syncAll().catch(() => {});
     rmSync(CONTROL_SOCKET, { force: true });
-    this.#server.on('error', () => this.end());
+    this.#server.on('error', () => {
+      process.exitCode = 1;
+      this.end();
+    });
     this.#server.listen(CONTROL_SOCKET);
   }
 
@@ -81,9 +87,14 @@ export class Resolver {
     })();
   }
 
-  /** `sync ID` or `sync *`: what the files say counts when `ok` comes. */
+  /** `sync ID` or `sync *`: what the files say counts when `ok` comes. `hello`: the release. `leave`: for another one. */
   async #order(line: string): Promise<string> {
     const [verb, id = ''] = line.split(' ');
+    if (verb === 'hello') return `ok ${this.#version}`;
+    if (verb === 'leave') {
+      setImmediate(() => this.end());
+      return 'ok';
+    }
     if (verb !== 'sync' || (id !== '*' && !isContainerId(id))) return 'err unknown order';
     try {
       await (id === '*' ? this.#syncAll() : this.#sync(id));
