@@ -1,5 +1,6 @@
 /** `docker pause` and `docker unpause`: the freezer is the truth, the runtime its hand. */
 import { conflict, internal } from '../base/errors.ts';
+import { cgroupPathOf } from './bundle.ts';
 import type { Container } from './container.ts';
 import { publishContainer, runtimeTarget } from './context.ts';
 import type { EngineContext } from './context.ts';
@@ -19,8 +20,15 @@ export function pauseContainer(ctx: EngineContext, container: Container): Promis
 export function unpauseContainer(ctx: EngineContext, container: Container): Promise<void> {
   return container.lock.run(async () => {
     if (container.state.kind !== 'paused') throw internal(`Container ${container.id} is not paused`);
-    await ctx.runtime.resume(runtimeTarget(ctx, container));
+    // Somebody else may have thawed it, which the runtime refuses to do again.
+    if (await ctx.cgroups.frozen(cgroupPathOf(ctx, container))) await ctx.runtime.resume(runtimeTarget(ctx, container));
     container.transition({ kind: 'resumed' });
     publishContainer(ctx, container.subject, 'unpause');
   });
+}
+
+/** Before a signal that is to be taken: paused by us or frozen by somebody else, it runs. */
+export async function thaw(ctx: EngineContext, container: Container): Promise<void> {
+  await ctx.cgroups.thaw(cgroupPathOf(ctx, container));
+  if (container.state.kind === 'paused') container.transition({ kind: 'resumed' });
 }

@@ -6,6 +6,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
+import { KeyedMutex } from '../base/keyedMutex.ts';
 import { mapLimit } from '../base/mutex.ts';
 import { CONTAINER_SCHEMA } from '../core/container/record.ts';
 import type { ContainerRecord, ExecRecord } from '../core/container/record.ts';
@@ -20,6 +21,7 @@ const ID = /^[0-9a-f]{64}$/;
 export class ContainerStore implements ContainerStorePort {
   readonly #dataRoot: string;
   readonly #execRoot: string;
+  readonly #saving = new KeyedMutex();
 
   private constructor(dataRoot: string, execRoot: string) {
     this.#dataRoot = join(dataRoot, 'containers');
@@ -89,7 +91,12 @@ export class ContainerStore implements ContainerStorePort {
     }
   }
 
-  async save(record: ContainerRecord, options: { durable?: boolean } = {}): Promise<void> {
+  /** One after the other for each container: a write that a slow disk holds up must not end after a later one. */
+  save(record: ContainerRecord, options: { durable?: boolean } = {}): Promise<void> {
+    return this.#saving.run(record.id, () => this.#save(record, options));
+  }
+
+  async #save(record: ContainerRecord, options: { durable?: boolean }): Promise<void> {
     const folder = join(this.#dataRoot, record.id);
     const durable = options.durable ?? true;
     const made = await mkdir(folder, { recursive: true, mode: 0o710 });
