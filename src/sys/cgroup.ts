@@ -123,8 +123,8 @@ export async function isFrozen(trees: CgroupTrees, cgroupsPath: string): Promise
   return state === 'FROZEN' || state === 'FREEZING';
 }
 
-/** v1 keeps SIGKILL from frozen processes until they are thawed. */
-async function thaw(trees: CgroupTrees, cgroupsPath: string): Promise<void> {
+/** Lets its processes run, whoever froze them: frozen ones take no signal, with v1 not even SIGKILL. A missing one is fine. */
+export async function thawCgroup(trees: CgroupTrees, cgroupsPath: string): Promise<void> {
   const folder = controllerFolder(trees, 'freezer', cgroupsPath);
   if (folder === undefined) return;
   if (trees.version === 2) await writeCgroupFile(join(folder, 'cgroup.freeze'), '0');
@@ -158,7 +158,7 @@ export async function killCgroup(trees: CgroupTrees, cgroupsPath: string): Promi
     if (pids.length === 0) return true;
     const atOnce = trees.version === 2 && await writeCgroupFile(join(trees.root, relativePath(cgroupsPath), 'cgroup.kill'), '1');
     if (!atOnce) for (const pid of pids) killPid(pid);
-    await thaw(trees, cgroupsPath);
+    await thawCgroup(trees, cgroupsPath);
     await new Promise((resolve) => {
       setTimeout(resolve, KILL_PAUSE_MS);
     });
