@@ -96,7 +96,7 @@ export async function compose(given: Config, logger: Logger, pending: readonly s
   const host = createHost(trees);
   const network = new Network({ directory: path.join(dataRoot, 'networks'), config: netConfig(config), logger, clock: systemClock, newId, ulaBits: ulaBitsOf(id) });
   const cgroups = new Cgroups({ trees, driver: settings.cgroupDriver });
-  const names = new Names({ folder: path.join(execRoot, 'dns'), command: resolverCommand(), cgroups: () => cgroups.shimFolders(), logger });
+  const names = new Names({ folder: path.join(execRoot, 'dns'), command: resolverCommand(), cgroups: () => cgroups.shimFolders(), version: `${VERSION}-${COMMIT}`, logger });
   const ctx: EngineContext = {
     containers: new Containers(),
     store: await ContainerStore.open(dataRoot, execRoot),

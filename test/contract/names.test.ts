@@ -1,7 +1,7 @@
 /** Names of containers on user-defined networks: what resolves, and that it goes on resolving whoever dies. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { useDaemon } from '../fixtures/daemon.ts';
@@ -153,6 +153,49 @@ test('daemon and resolver killed: the next daemon starts one', survives, async (
   await daemon.start();
   assert.deepEqual(await lookup('db', 'web'), [addresses['web'] ?? '']);
   assert.deepEqual(await lookup('web', 'db'), [addresses['db'] ?? '']);
+});
+
+test('what its shim restarts meanwhile has its name again', survives, async () => {
+  await daemon.ok('run', '-d', '--name', 'phoenix', '--restart', 'always', '--network', 'bay', 'busybox', 'sleep', '600');
+  const [web, phoenix] = await Promise.all(['web', 'phoenix'].map(async (name) => (await daemon.inspect(name)).State.Pid as number));
+  await daemon.kill9();
+  process.kill(phoenix ?? 0, 'SIGKILL');
+  await ended(phoenix ?? 0);
+  const inside = (): string => execFileSync('nsenter', ['-t', String(web), '-n', 'busybox', 'nslookup', '-type=a', 'phoenix', '127.0.0.11'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  await eventually(() => {
+    try {
+      return /Name:\s*phoenix/.test(inside());
+    } catch {
+      return false;
+    }
+  }, 'the name to be back');
+  await daemon.start();
+  assert.equal((await lookup('phoenix', 'web')).length, 1);
+  await daemon.ok('rm', '-f', 'phoenix');
+});
+
+test('with its shim and then the resolver killed a container still asks', survives, async () => {
+  await daemon.ok('run', '-d', '--name', 'orphan', '--network', 'bay', 'busybox', 'sleep', '600');
+  const { Id: id } = await daemon.inspect('orphan');
+  const shim = (): number | undefined => processesOf(daemon.dir).find(({ command }) => command.includes('moored-shim') && command.includes(id as string))?.pid;
+  const first = shim() ?? assert.fail('no shim');
+  process.kill(first, 'SIGKILL');
+  await ended(first);
+  await eventually(() => shim() !== undefined, 'another shim');
+  assert.equal((await lookup('orphan', 'web')).length, 1);
+  const killed = resolverPid();
+  process.kill(killed, 'SIGKILL');
+  await ended(killed);
+  assert.equal((await lookup('orphan', 'web')).length, 1, 'the new shim holds sockets too');
+  assert.equal((await lookup('web', 'orphan')).length, 1);
+  await daemon.ok('rm', '-f', 'orphan');
+});
+
+test('many runs leave nothing open in the resolver', survives, async () => {
+  const open = (): number => readdirSync(`/proc/${resolverPid()}/fd`).length;
+  const before = open();
+  for (let run = 0; run < 3; run += 1) await daemon.ok('run', '--rm', '--network', 'bay', 'busybox', 'nslookup', '-type=a', 'web');
+  await eventually(() => open() <= before, `descriptors to be closed (${before})`);
 });
 
 test('its cgroup is not the daemon\'s', survives, () => {
