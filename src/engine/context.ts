@@ -55,7 +55,8 @@ export function layersOf(ctx: EngineContext, container: Container): LayerPort {
 export function runtimeTarget(ctx: EngineContext, container: Container): RuntimeTarget {
   const settings = ctx.settings();
   const name = container.record.hostConfig.runtime === '' ? settings.defaultRuntime : container.record.hostConfig.runtime;
-  const runtime = settings.runtimes[name] ?? { path: 'runc', args: [] };
+  // One that is not configured any more: whatever it was, runc can mostly manage what it left.
+  const runtime = settings.runtimes[name] ?? settings.runtimes['runc'] ?? { path: 'runc', args: [] };
   return {
     id: container.id,
     runtime: runtime.path,

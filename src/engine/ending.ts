@@ -6,7 +6,7 @@ import { runtimeTarget } from './context.ts';
 import { giveBack } from './giveBack.ts';
 import { keepHealth } from './health.ts';
 import { removeAfterExit } from './removal.ts';
-import { applyEntry, saveView } from './supervise.ts';
+import { applyEntry, noteEnd } from './supervise.ts';
 
 /** How long a shim that is on its way out may take; one that creates its container first waits for the runtime. */
 export const LEAVE_MS = 10_000;
@@ -33,8 +33,7 @@ export async function endWithoutShim(ctx: EngineContext, container: Container): 
     await giveBack(ctx, container);
     await failpoint('collect.given-back');
     await keepHealth(ctx, container);
-    await saveView(ctx, container);
-    await ctx.store.removeExecDir(container.id);
+    if (await noteEnd(ctx, container)) await ctx.store.removeExecDir(container.id);
     container.handle = null;
     if (container.state.kind !== 'created') container.transition({ kind: 'ended' });
   });

@@ -110,6 +110,7 @@ const streamsOf = (record: ExecRecord): { stdin: boolean; stdout: boolean; stder
 async function launch(ctx: EngineContext, container: Container, start: ExecStart & { session: ExecSession }): Promise<ShimHandle> {
   const { record } = start.session;
   const target = runtimeTarget(ctx, container);
+  if (!ctx.host.exists(target.runtime)) throw internal(`OCI runtime exec failed: exec: "${target.runtime}": no such file or directory: unknown`);
   const dir = ctx.store.execDir(container.id, record.id);
   const [rows, cols] = start.consoleSize ?? record.consoleSize;
   const { handle } = await ctx.shims.launchExec(dir, {

@@ -75,9 +75,10 @@ async function settle(ctx: EngineContext, container: Container, run: { end: Prom
   await run.watchEnded;
   await endSessions(ctx, container);
   await keepHealth(ctx, container);
-  await saveView(ctx, container);
-  await failpoint('settle.saved');
-  await ctx.store.removeExecDir(container.id);
+  if (await noteEnd(ctx, container)) {
+    await failpoint('settle.saved');
+    await ctx.store.removeExecDir(container.id);
+  }
   await removeAfterExit(ctx, container);
 }
 
@@ -94,6 +95,17 @@ export async function saveView(ctx: EngineContext, container: Container): Promis
     await ctx.events.flushed();
     await ctx.store.saveView(container.id, view);
   });
+}
+
+/** Notes the end of a run. False if it cannot be written (no room): then the folder in the exec root stays, and tells the next daemon. */
+export async function noteEnd(ctx: EngineContext, container: Container): Promise<boolean> {
+  try {
+    await saveView(ctx, container);
+    return true;
+  } catch (error) {
+    ctx.logger.error('the end of a run could not be noted; the next start of the daemon finds it', { container: container.id, error: messageOf(error) });
+    return false;
+  }
 }
 
 /** Saves the view after entries, at most one write at a time; the last one always lands. */

@@ -99,9 +99,9 @@ export class ContainerStore implements ContainerStorePort {
   async #save(record: ContainerRecord, options: { durable?: boolean }): Promise<void> {
     const folder = join(this.#dataRoot, record.id);
     const durable = options.durable ?? true;
-    const made = await mkdir(folder, { recursive: true, mode: 0o710 });
+    const made = await makeFolder(folder);
     await writeRecord(join(folder, 'config.json'), record, { durable });
-    if (durable && made !== undefined) await syncDirectory(this.#dataRoot);
+    if (durable && made) await syncDirectory(this.#dataRoot);
   }
 
   async remove(id: string): Promise<void> {
@@ -224,6 +224,17 @@ export function parseContainer(value: Record<string, unknown>, id: string): Cont
 export function parseView(value: Record<string, unknown>): ContainerView & { schema: 1 } {
   if (typeof value['seq'] !== 'bigint' || typeof value['facts'] !== 'object' || value['facts'] === null) throw new Error('it is not a view');
   return { ...EMPTY_VIEW, ...value } as ContainerView & { schema: 1 };
+}
+
+/** True if it was not there. (A recursive mkdir would say ENOENT where the disk is read-only.) */
+async function makeFolder(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder, { mode: 0o710 });
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return false;
+    throw error;
+  }
 }
 
 /** The names in a folder; none if it is not there. */
