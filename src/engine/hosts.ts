@@ -1,7 +1,8 @@
 /** What goes into a container's /etc/hosts, and the legacy links that stand there. */
-import { conflict, invalid, isKind } from '../base/errors.ts';
+import { conflict, invalid, isKind, messageOf } from '../base/errors.ts';
 import { linkEnv, linkText, parseLink } from '../core/container/links.ts';
 import { isHostMode } from '../core/container/modes.ts';
+import { hostsFile } from '../core/oci/etcFiles.ts';
 import type { HostsInput } from '../core/oci/etcFiles.ts';
 import type { Sandbox } from '../core/ports/network.ts';
 import type { Container } from './container.ts';
@@ -33,12 +34,32 @@ function hostGateways(ctx: EngineContext): string[] {
   return (bridge?.ipam.config ?? []).map(({ gateway }) => gateway).filter((gateway) => gateway !== '');
 }
 
-/** The variables of a container's links. */
+/** The variables of a container's links, for its start: what it links to has to run. */
 export function linkedEnv(ctx: EngineContext, container: Container): string[] {
-  return linked(ctx, container).flatMap(({ other, alias, address }) => {
+  const links = linked(ctx, container);
+  const [missing] = linksOf(ctx, container).filter(({ other }) => !links.some((link) => link.other === other));
+  if (missing !== undefined) throw conflict(whyNot(container, missing));
+  return links.flatMap(({ other, alias, address }) => {
     const { exposedPorts, env } = other.record.config;
     return linkEnv({ alias, parent: container.record.name, address, exposedPorts, env });
   });
+}
+
+function whyNot({ record }: Container, { other, alias }: { other: Container; alias: string }): string {
+  if (!other.occupied) return `Cannot link to a non running container: /${other.record.name} AS /${record.name}/${alias}`;
+  return `Cannot link to /${other.record.name}, as it does not belong to the default network`;
+}
+
+/** Tells the running containers that link to this one its address, which may be another than before. */
+export async function refreshLinks(ctx: EngineContext, container: Container): Promise<void> {
+  for (const parent of ctx.containers.all()) {
+    if (!parent.occupied || !linked(ctx, parent).some(({ other }) => other === container)) continue;
+    try {
+      await ctx.store.writeEtc(parent.id, { hosts: hostsFile(await hostsOf(ctx, parent, parent.sandbox)) });
+    } catch (error) {
+      ctx.logger.warn("a link's address could not be brought up to date", { container: parent.id, error: messageOf(error) });
+    }
+  }
 }
 
 interface Linked {
@@ -47,16 +68,20 @@ interface Linked {
   address: string;
 }
 
-function linked(ctx: EngineContext, container: Container): Linked[] {
-  const { record } = container;
+/** Links to containers that run on the default network. */
+const linked = (ctx: EngineContext, container: Container): Linked[] =>
+  linksOf(ctx, container).flatMap(({ other, alias }) => {
+    const endpoint = other.occupied ? other.sandbox?.endpoints.find(({ networkName }) => networkName === LINKED_NETWORK) : undefined;
+    return endpoint === undefined ? [] : [{ other, alias, address: endpoint.ipv4 }];
+  });
+
+/** All links to containers that are there. */
+function linksOf(ctx: EngineContext, { record }: Container): { other: Container; alias: string }[] {
   if (record.networks[LINKED_NETWORK] === undefined) return [];
-  return record.hostConfig.links.map((text) => {
-    const { container: name, alias } = parseLink(text);
-    const other = ctx.containers.resolve(name);
-    if (!other.occupied) throw conflict(`Cannot link to a non running container: /${other.record.name} AS /${record.name}/${alias}`);
-    const endpoint = other.sandbox?.endpoints.find(({ networkName }) => networkName === LINKED_NETWORK);
-    if (endpoint === undefined) throw conflict(`Cannot link to /${other.record.name}, as it does not belong to the default network`);
-    return { other, alias, address: endpoint.ipv4 };
+  return record.hostConfig.links.flatMap((text) => {
+    const { container, alias } = parseLink(text);
+    const other = ctx.containers.all().find((each) => each.record.name === container);
+    return other === undefined ? [] : [{ other, alias }];
   });
 }
 

@@ -18,6 +18,7 @@ import type { Container } from './container.ts';
 import { layersOf } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { volumeMounts } from './giveBack.ts';
+import { refreshLinks } from './hosts.ts';
 import { endpointNames, publishNames } from './names.ts';
 import { removeNow } from './removal.ts';
 import { publishMount, publishNetwork, publishUnmount } from './resourceEvents.ts';
@@ -93,6 +94,7 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   await started;
   await failpoint('start.started');
   undo.move();
+  await refreshLinks(ctx, container);
 }
 
 /** Both, or the first one's error after both ended (so that what the other made can be undone). */

@@ -142,7 +142,16 @@ test('links on the default network: names and variables', async () => {
   assert.deepEqual((await daemon.inspect('web')).HostConfig.Links, ['/db:/web/data']);
   await daemon.ok('stop', '-t', '0', 'db');
   assert.match((await daemon.docker(['start', 'web'])).stderr, /Cannot link to a non running container: \/db AS \/web\/data/);
-  await daemon.ok('rm', '-f', 'db', 'web');
+  await daemon.ok('rm', 'web');
+  await daemon.ok('start', 'db');
+  await daemon.ok('run', '-d', '--name', 'web', '--link', 'db', 'busybox', 'sleep', '600');
+  // Its next address is another one, which those that link to it are told.
+  await daemon.ok('stop', '-t', '0', 'db');
+  const squatter = await daemon.ok('run', '-d', 'busybox', 'sleep', '600');
+  await daemon.ok('start', 'db');
+  const now = (await daemon.inspect(db)).NetworkSettings.IPAddress as string;
+  assert.match(await daemon.ok('exec', 'web', 'cat', '/etc/hosts'), new RegExp(`^${now}\tdb `, 'm'));
+  await daemon.ok('rm', '-f', 'db', 'web', squatter);
 });
 
 test('devices', async () => {
