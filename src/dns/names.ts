@@ -99,9 +99,13 @@ export class Names implements NamesPort {
 
   async restore(live: readonly string[]): Promise<void> {
     const keep = new Set(live);
-    for (const id of await this.#recorded()) {
-      if (keep.has(id)) this.#known.add(id);
-      else await rm(this.#path(id), { force: true });
+    try {
+      for (const id of await this.#recorded()) {
+        if (keep.has(id)) this.#known.add(id);
+        else await rm(this.#path(id), { force: true });
+      }
+    } catch (error) {
+      this.#deps.logger.error("the resolver's files cannot be read", { error: messageOf(error) });
     }
     // Whether it answers or has to be started first: nobody needs to wait for it.
     if (this.#known.size > 0) void this.#sync('*');

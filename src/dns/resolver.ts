@@ -41,6 +41,7 @@ export class Resolver {
   readonly #server: Server;
   readonly #sweep: NodeJS.Timeout;
   #idle = 0;
+  #tidying = false;
   #ended = false;
 
   readonly #version: string;
@@ -48,7 +49,13 @@ export class Resolver {
   constructor(version: string) {
     this.#version = version;
     this.#server = createServer((socket) => this.#onConnection(socket));
-    this.#sweep = setInterval(() => void this.#tidy(), SWEEP_MS);
+    this.#sweep = setInterval(() => {
+      if (this.#tidying) return;
+      this.#tidying = true;
+      void this.#tidy().finally(() => {
+        this.#tidying = false;
+      });
+    }, SWEEP_MS);
   }
 
   /** Serves what is there, then takes orders. */
@@ -151,11 +158,11 @@ export class Resolver {
       this.end();
       return;
     }
-    for (const id of this.#directory.ids()) {
+    await mapLimit(this.#directory.ids(), AT_ONCE, async (id) => {
       const record = this.#directory.get(id);
       if (record !== undefined && isOver(record.shimDir)) this.#close(id);
       else if (record !== undefined && !this.#sandboxes.has(id)) await this.#sync(id).catch(() => {});
-    }
+    });
     this.#idle = this.#sandboxes.size === 0 ? this.#idle + 1 : 0;
     if (this.#idle > (this.#connections.size === 0 ? 0 : IDLE_SWEEPS)) this.end();
   }
