@@ -221,7 +221,7 @@ test('C3: no room on the data root', only, async () => {
     await small.ok('stop', '-t', '0', other);
     assert.equal((await small.inspect(other)).State.Status, 'exited');
     rmSync(path.join(small.dataRoot, 'ballast'));
-    await eventually(async () => /moored: \d+ log lines dropped: /.test(await small.ok('logs', id)), 'the log to go on');
+    await eventually(async () => /^moored: \d+ log lines dropped: /m.test((await small.docker(['logs', id])).stderr), 'the log to go on');
     assert.equal(await small.ok('run', '--rm', 'busybox', 'echo', 'room again'), 'room again');
     await small.ok('stop', '-t', '1', id);
     assert.equal((await small.inspect(id)).State.ExitCode, 0);
