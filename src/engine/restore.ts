@@ -37,7 +37,7 @@ export async function restoreContainers(ctx: EngineContext): Promise<{ later: Pr
   await failpoint('restore.network');
   await ctx.volumes.restore(live.flatMap((container) => volumeNames(container).map((name) => ({ name, user: container.id }))));
   await mapLimit(tasks, AT_ONCE, ({ container, steps }) => carryOut(ctx, container, steps.filter(isImmediate)));
-  for (const container of live) void refreshNames(ctx, container);
+  for (const container of live) void container.lock.run(() => refreshNames(ctx, container));
   await failpoint('restore.done');
   return { later: carryOutLater(ctx, tasks) };
 }
