@@ -198,8 +198,6 @@ async function awaitShim(ctx: EngineContext, container: Container): Promise<void
     // An order that found it silent is at work with it.
     if (shim === 'silent' || container.state.kind !== 'broken') continue;
     ctx.logger.info('a shim that did not answer does so again, or has gone', { container: container.id });
-    container.transition({ kind: 'ended' });
-    container.transition({ kind: 'launch' });
     container.settled = lookOnceMore(ctx, container, undefined);
     return;
   }

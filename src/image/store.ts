@@ -20,7 +20,7 @@ import { MAX_CONFIG_BYTES, decodeImageConfig } from '../core/image/config.ts';
 import type { ImageConfig } from '../core/image/config.ts';
 import type { Image } from '../core/image/image.ts';
 import { familiarString } from '../core/image/reference.ts';
-import { makeDirectory, readRecord, removeRecord, writeFileAtomic, writeRecord } from '../store/record.ts';
+import { makeDirectory, readRecord, removeRecord, removeTemporaries, writeFileAtomic, writeRecord } from '../store/record.ts';
 import { ReferenceStore } from './references.ts';
 
 const SCHEMA = 1;
@@ -70,6 +70,7 @@ export class ImageStore {
     const store = new ImageStore(root, options.clock, await ReferenceStore.open(root, problem));
     await rm(store.temporary, { recursive: true, force: true });
     await mkdir(store.temporary, { mode: 0o700 });
+    await removeTemporaries(join(root, 'records'));
     for (const name of await readdir(join(root, 'records'))) {
       const hex = /^([a-f0-9]{64})\.json$/.exec(name)?.[1];
       if (hex !== undefined) await store.#load(`sha256:${hex}`, problem);

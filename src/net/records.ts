@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../base/logger.ts';
 import type { NetworkRecord } from '../core/ports/network.ts';
-import { makeDirectory, readRecord, removeRecord, writeRecord } from '../store/record.ts';
+import { makeDirectory, readRecord, removeRecord, removeTemporaries, writeRecord } from '../store/record.ts';
 
 const SUFFIX = '.json';
 
@@ -19,6 +19,7 @@ export class NetworkRecords {
   /** All networks that can be read; one that cannot is left out and said, never deleted. */
   async load(): Promise<NetworkRecord[]> {
     await makeDirectory(this.#directory);
+    await removeTemporaries(this.#directory);
     const names = (await readdir(this.#directory)).filter((name) => name.endsWith(SUFFIX) && !name.startsWith('.')).toSorted();
     const networks: NetworkRecord[] = [];
     for (const name of names) {

@@ -3,7 +3,7 @@
  * things lie"). The shim writes its own files beside the daemon's; neither writes the other's.
  */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import { KeyedMutex } from '../base/keyedMutex.ts';
@@ -102,6 +102,12 @@ export class ContainerStore implements ContainerStorePort {
     const made = await makeFolder(folder);
     await writeRecord(join(folder, 'config.json'), record, { durable });
     if (durable && made) await syncDirectory(this.#dataRoot);
+  }
+
+  async removeLogs(id: string): Promise<void> {
+    const { dataDir, log } = this.paths(id);
+    const names = (await entries(dataDir)).filter((name) => name.startsWith(basename(log)));
+    await Promise.all(names.map((name) => rm(join(dataDir, name), { force: true })));
   }
 
   async remove(id: string): Promise<void> {
@@ -223,7 +229,12 @@ export function parseContainer(value: Record<string, unknown>, id: string): Cont
 
 export function parseView(value: Record<string, unknown>): ContainerView & { schema: 1 } {
   if (typeof value['seq'] !== 'bigint' || typeof value['facts'] !== 'object' || value['facts'] === null) throw new Error('it is not a view');
-  return { ...EMPTY_VIEW, ...value } as ContainerView & { schema: 1 };
+  const view = { ...EMPTY_VIEW, ...value } as ContainerView & { schema: 1 };
+  for (const [key, fact] of Object.entries(EMPTY_VIEW.facts)) {
+    const found = (view.facts as unknown as Record<string, unknown>)[key];
+    if (typeof found !== typeof fact && !(key === 'exitCode' && found === 'unknown')) throw new Error(`its fact ${key} is missing`);
+  }
+  return view;
 }
 
 /** True if it was not there. (A recursive mkdir would say ENOENT where the disk is read-only.) */

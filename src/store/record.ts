@@ -4,7 +4,7 @@
  * (design law 6); what a newer major wrote is refused and left alone.
  */
 import { constants } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, unlink } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { errnoOf, messageOf } from '../base/errors.ts';
@@ -60,6 +60,12 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, o
   await failpoint('store.rename');
   await rename(temporary, path);
   if (options.durable) await syncDirectory(dirname(path));
+}
+
+/** Removes what writes that a crash cut short have left in a folder. */
+export async function removeTemporaries(folder: string): Promise<void> {
+  const left = (await readdir(folder)).filter((name) => name.startsWith('.') && name.endsWith('.new'));
+  await Promise.all(left.map((name) => rm(join(folder, name), { force: true })));
 }
 
 export async function readRecord<T extends Versioned>(path: string, options: ReadOptions<T>): Promise<RecordRead<T>> {

@@ -13,7 +13,7 @@ import type { Logger } from '../base/logger.ts';
 import { Mutex, mapLimit } from '../base/mutex.ts';
 import { ANONYMOUS_LABEL } from '../core/container/mounts.ts';
 import type { VolumePort, VolumeRecord } from '../core/ports/volumes.ts';
-import { makeDirectory, readRecord, syncDirectory, writeRecord } from '../store/record.ts';
+import { makeDirectory, readRecord, removeTemporaries, syncDirectory, writeRecord } from '../store/record.ts';
 import { diskUsage } from './diskUsage.ts';
 import { hasMount, isMounted, mountVolume, unmountVolume } from './localMount.ts';
 import { checkVolumeDriver, checkVolumeName, checkVolumeOptions, isVolumeName } from './name.ts';
@@ -219,6 +219,7 @@ export class Volumes implements VolumePort {
   async #withoutRecord(name: string, mountpoint: string): Promise<VolumeRecord | undefined> {
     try {
       const { mtimeMs } = await stat(mountpoint);
+      await removeTemporaries(join(this.#root, name));
       if ((await readdir(mountpoint)).length > 0) return bareRecord(name, mountpoint, BigInt(Math.trunc(mtimeMs)) * 1_000_000n);
       await rmdir(mountpoint);
     } catch (error) {

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Daemon } from '../fixtures/daemon.ts';
+import type { HttpAnswer } from '../fixtures/http.ts';
 import { assertNothingLeaked } from '../fixtures/leaks.ts';
 import type { Held } from '../fixtures/leaks.ts';
 import { eventually } from '../fixtures/processes.ts';
@@ -43,7 +44,7 @@ export async function die(daemon: Daemon, clean: Held, death: Death): Promise<bo
   if (died) await daemon.start();
   await allWhole(daemon);
   await death.check?.(daemon);
-  const removed = await daemon.removeAll();
+  const removed = await removeAll(daemon);
   let failure: unknown;
   await eventually(() => {
     try {
@@ -57,6 +58,23 @@ export async function die(daemon: Daemon, clean: Held, death: Death): Promise<bo
     throw failure;
   });
   return died;
+}
+
+/** As a user would, but without the client's processes. */
+async function removeAll(daemon: Daemon): Promise<string[]> {
+  const list = async (where: string): Promise<readonly { Id: string; Name: string; Names?: string[] }[]> => {
+    const answer = (await daemon.request('GET', where)).json();
+    return answer.Volumes ?? (where === '/volumes' ? [] : answer);
+  };
+  const ids = (await list('/containers/json?all=1')).map(({ Id }) => Id);
+  const remove = async (where: string): Promise<void> => {
+    const { status, text } = await daemon.request('DELETE', where);
+    assert.ok(status < 400 || status === 404, `${where}: ${text}\n${daemon.complaints()}`);
+  };
+  await Promise.all(ids.map((id) => remove(`/containers/${id}?force=1&v=1`)));
+  for (const { Id, Name } of await list('/networks')) if (!['bridge', 'host', 'none'].includes(Name)) await remove(`/networks/${Id}`);
+  for (const { Name } of await list('/volumes')) await remove(`/volumes/${Name}`);
+  return ids;
 }
 
 async function untilGone(daemon: Daemon, withinMs = 60_000): Promise<boolean> {
@@ -81,10 +99,10 @@ async function whole(daemon: Daemon, id: string): Promise<void> {
   const status = await steady(daemon, id);
   if (status === undefined) return;
   assert.ok(['created', 'running', 'exited', 'paused'].includes(status), `it is ${status}: ${daemon.complaints()}`);
-  if (status === 'paused') await daemon.ok('unpause', id);
+  if (status === 'paused') await post(daemon, `/containers/${id}/unpause`);
   if (status === 'running') await works(daemon, id);
-  await daemon.ok('stop', '-t', '0', id);
-  await daemon.ok('start', id);
+  await post(daemon, `/containers/${id}/stop?t=0`);
+  await post(daemon, `/containers/${id}/start`);
   await works(daemon, id);
 }
 
@@ -99,8 +117,24 @@ async function steady(daemon: Daemon, id: string): Promise<string | undefined> {
   return status.gone ? undefined : status.Status;
 }
 
+async function post(daemon: Daemon, where: string, body?: unknown): Promise<HttpAnswer> {
+  const answer = await daemon.request('POST', where, body === undefined ? {} : { body });
+  assert.ok(answer.status < 400, `${where}: ${answer.text}\n${daemon.complaints()}`);
+  return answer;
+}
+
+/** The exit code of a session that ends with 3. */
+async function execCode(daemon: Daemon, id: string): Promise<number> {
+  const exec = (await post(daemon, `/containers/${id}/exec`, { Cmd: ['sh', '-c', 'exit 3'] })).json().Id as string;
+  await post(daemon, `/exec/${exec}/start`, { Detach: true });
+  return eventually(async () => {
+    const { ExitCode, Running } = (await daemon.request('GET', `/exec/${exec}/json`)).json() as { ExitCode: number | null; Running: boolean };
+    return Running || ExitCode === null ? undefined : ExitCode;
+  }, 'the end of an exec session');
+}
+
 async function works(daemon: Daemon, id: string): Promise<void> {
-  assert.equal(await daemon.ok('exec', id, 'echo', 'works'), 'works');
+  assert.equal(await execCode(daemon, id), 3);
   const { NetworkSettings, HostConfig } = await daemon.inspect(id);
   if (Object.keys(HostConfig.PortBindings ?? {}).length === 0) return;
   const port = Number(NetworkSettings.Ports['7/tcp'][0].HostPort);

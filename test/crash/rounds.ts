@@ -3,34 +3,40 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Daemon } from '../fixtures/daemon.ts';
 import { eventually } from '../fixtures/processes.ts';
 import type { Model } from './model.ts';
+import type { Witnesses } from './witnesses.ts';
 
 export interface Round {
   readonly daemon: Daemon;
   readonly model: Model;
+  readonly witnesses: Witnesses;
   readonly random: (below: number) => number;
 }
 
-export async function round({ daemon, model, random }: Round): Promise<void> {
+/** Gives the number of daemons killed. */
+export async function round({ daemon, model, witnesses, random }: Round): Promise<number> {
+  const end = performance.now() + 200 + random(1300);
   let over = false;
-  const work = model.work(() => over);
-  // The moment: after some answers, whatever the machine's speed, and a little later.
-  const answers = model.answers + 1 + random(12);
-  const delay = random(60);
-  const moment = eventually(() => model.answers >= answers, `${answers} answers`, 30_000).then(() => sleep(delay));
-  // When the work fails first, nobody waits for the moment any more.
-  moment.catch(() => undefined);
+  const work = Promise.all([model.work(() => over), witnesses.work()]);
+  // Work may fail with an assertion before the moment has come.
+  const moment = eventually(() => performance.now() >= end, 'the moment', 10_000);
   await Promise.race([moment, work]);
+  await moment;
   await daemon.kill9();
   over = true;
-  await Promise.all([moment, work]);
+  await work;
   // Now and then the daemon dies during its start, too.
-  for (let deaths = random(3); deaths > 0; deaths -= 1) {
-    const child = daemon.launch();
-    const until = performance.now() + random(400);
-    await eventually(() => performance.now() >= until, 'the moment');
-    child.kill('SIGKILL');
-    await eventually(() => child.exitCode !== null || child.signalCode !== null, 'its end');
-  }
+  const deaths = random(4);
+  for (let death = 0; death < deaths; death += 1) await dieStarting(daemon, random(600));
   await daemon.start();
   await model.check();
+  await witnesses.check();
+  return deaths + 1;
+}
+
+/** A daemon that is killed so long after it was started. */
+export async function dieStarting(daemon: Daemon, afterMs: number): Promise<void> {
+  const child = daemon.launch();
+  await sleep(afterMs);
+  child.kill('SIGKILL');
+  await eventually(() => child.exitCode !== null || child.signalCode !== null, 'its end');
 }

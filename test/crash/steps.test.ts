@@ -65,7 +65,7 @@ const witnesses = async (d: Daemon): Promise<void> => {
   await d.ok('run', '-d', '--name', 'paused', 'busybox', 'sleep', '600');
   await d.ok('pause', 'paused');
   await d.ok('run', '-d', '--name', 'orphan', 'busybox', 'sleep', '600');
-  await d.ok('run', '-d', '--name', 'ends', 'busybox', 'sh', '-c', 'while [ ! -e /go ]; do sleep 0.02; done; exit 3');
+  await d.ok('run', '-d', '--name', 'ends', 'busybox', 'sh', '-c', 'while [ ! -e /go ]; do sleep 0.02; done; rm /go; exit 3');
   const pidOf = async (name: string): Promise<number> => (await d.inspect(name)).State.Pid as number;
   const [orphan, ends] = [await pidOf('orphan'), await pidOf('ends')];
   await d.kill9();
@@ -79,7 +79,6 @@ const startupDeaths: Death[] = [
   'restore.looked', 'restore.network', 'restore.imported', 'restore.resumed', 'restore.adopted', 'collect.deleted', 'collect.given-back', 'restore.done',
 ].map((point) => ({
   point, before: witnesses, verb: () => Promise.resolve(), check: async (d) => {
-    assert.equal((await d.inspect('ends')).State.StartedAt < (await d.inspect('ends')).State.FinishedAt, true);
     const history = (await d.request('GET', `/events?since=1&until=${Math.ceil(Date.now() / 1000)}&filters=${encodeURIComponent(JSON.stringify({ container: ['ends'], event: ['die'] }))}`)).text;
     const codes = lines(history).map((line) => (JSON.parse(line) as { Actor: { Attributes: { exitCode: string } } }).Actor.Attributes.exitCode);
     // Once by itself; the other ones are those of the check that it can be stopped and started.
