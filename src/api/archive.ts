@@ -66,7 +66,7 @@ async function send(response: ApiResponse, tar: AsyncIterable<Buffer> & { destro
 
 /** Standard base64 of Docker's JSON; `mode` is Go's os.FileMode. */
 export const statHeader = (stat: PathStat): string =>
-  Buffer.from(stringify({ name: stat.name, size: stat.size, mode: stat.mode, mtime: rfc3339Nano(stat.mtimeNs), linkTarget: stat.linkTarget })).toString('base64');
+  Buffer.from(stringify({ name: stat.name, size: stat.size, mode: stat.mode, mtime: fileTime(stat.mtimeNs), linkTarget: stat.linkTarget })).toString('base64');
 
 async function commit(ctx: EngineContext, request: ApiRequest, response: ApiResponse): Promise<void> {
   const { query } = request;
@@ -84,3 +84,6 @@ async function commit(ctx: EngineContext, request: ApiRequest, response: ApiResp
   });
   response.value({ Id: id }, 201);
 }
+
+/** A file may well be of 1970, which is no zero time. */
+const fileTime = (ns: bigint): string => (ns === 0n ? '1970-01-01T00:00:00Z' : rfc3339Nano(ns));

@@ -7,10 +7,24 @@ export interface Clock {
 }
 
 export const systemClock: Clock = {
-  // hrtime is monotonic and finer than Date: anchoring it to Date at each call keeps the wall clock's steps visible.
-  nowNs: () => BigInt(Date.now()) * 1_000_000n + (process.hrtime.bigint() % 1_000_000n),
+  nowNs: wallNs,
   monotonicMs: () => performance.now(),
 };
+
+/** Wall time at the zero of `process.hrtime`. */
+let zeroNs = BigInt(Math.round(performance.timeOrigin * 1000)) * 1000n - (process.hrtime.bigint() - BigInt(Math.round(performance.now() * 1e6)));
+
+/** Further from `Date` than this is a step of the wall clock. */
+const STEP_NS = 2_000_000n;
+
+/** `Date` has only milliseconds: hrtime counts on from an anchor, which is moved when the wall clock was. So two events have the order of their times. */
+function wallNs(): bigint {
+  const hrtime = process.hrtime.bigint();
+  const coarse = BigInt(Date.now()) * 1_000_000n;
+  const ahead = zeroNs + hrtime - coarse;
+  if (ahead < -STEP_NS || ahead > STEP_NS + 1_000_000n) zeroNs = coarse - hrtime;
+  return zeroNs + hrtime;
+}
 
 /** Docker's zero time, which clients test for literally. */
 export const ZERO_TIME = '0001-01-01T00:00:00Z';
