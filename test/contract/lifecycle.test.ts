@@ -259,6 +259,7 @@ test('health', async () => {
   assert.deepEqual([Health.Log.at(-1).ExitCode, Health.Log.at(-1).Output], [1, 'ouch\n']);
   await daemon.ok('stop', '-t', '0', id);
   const after = (await daemon.inspect(id)).State.Health;
-  assert.deepEqual([after.Status, after.Log.at(-1).Output], ['unhealthy', 'ouch\n']);
+  // The last one may be a probe that the stop cut short.
+  assert.ok(after.Status === 'unhealthy' && after.Log.some((probe: { Output: string }) => probe.Output === 'ouch\n'), JSON.stringify(after));
   await daemon.ok('rm', '-f', id);
 });
