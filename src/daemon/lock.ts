@@ -1,7 +1,7 @@
 /** The daemon's hold on its roots: there is one daemon per data root and per exec root, whatever pid files say. */
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
-import { conflict } from '../base/errors.ts';
+import { conflict, errnoOf } from '../base/errors.ts';
 import { tryLock } from '../sys/flock.ts';
 import type { FileLock } from '../sys/flock.ts';
 
@@ -37,8 +37,17 @@ function take(root: string, what: string): FileLock {
     const holder = readFileSync(file, 'utf8').trim();
     throw conflict(`failed to start daemon: the ${what} ${root} is in use by another daemon${holder === '' ? '' : ` (process ${holder})`}`);
   }
-  writeFileSync(file, `${process.pid}\n`);
+  nameHolder(file);
   return lock;
+}
+
+/** For messages only: a full disk does not keep a daemon from starting. */
+function nameHolder(file: string): void {
+  try {
+    writeFileSync(file, `${process.pid}\n`);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOSPC' && errnoOf(error) !== 'EDQUOT') throw error;
+  }
 }
 
 /** Writes the pid file, over whatever an earlier process left; disposing removes it. An empty path means none. */

@@ -1,5 +1,5 @@
 /** A removal, step by step: the intent is durable first, so that a crash anywhere is finished by the next start (continuity C1, B14). */
-import { internal, isKind, messageOf } from '../base/errors.ts';
+import { errnoOf, internal, isKind, messageOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
@@ -28,7 +28,7 @@ export async function removeNow(ctx: EngineContext, container: Container, volume
   try {
     if (container.problem === '') {
       container.record = { ...container.record, desired: 'removing', removeVolumes: volumes };
-      await ctx.store.save(container.record);
+      await saveIntent(ctx, container);
       await failpoint('remove.intended');
     }
     if (obscure) await makeSureItIsGone(ctx, container);
@@ -50,6 +50,17 @@ export async function removeNow(ctx: EngineContext, container: Container, volume
   publishContainer(ctx, subject, 'destroy');
   container.notify('removed');
   await collectImages(ctx);
+}
+
+/** On a full disk its own log makes room for the record: it goes anyway. */
+async function saveIntent(ctx: EngineContext, container: Container): Promise<void> {
+  try {
+    await ctx.store.save(container.record);
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOSPC') throw error;
+    await ctx.store.removeLogs(container.id);
+    await ctx.store.save(container.record);
+  }
 }
 
 /** Layers of images that were removed by force while this container still used them. */

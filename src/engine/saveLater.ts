@@ -7,7 +7,7 @@ import type { EngineContext } from './context.ts';
 /** A disk may be slow; one that takes longer is not waited for. */
 const PATIENCE_MS = 10_000;
 const FIRST_RETRY_MS = 1000;
-const LAST_RETRY_MS = 60_000;
+const LAST_RETRY_MS = 10_000;
 
 /**
  * Saves a container's record. If that fails or hangs it is said in the log and tried again until it succeeds, or until

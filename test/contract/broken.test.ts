@@ -203,11 +203,17 @@ const fill = (folder: string): void => {
   }
 };
 
+/** What could not be written is tried again. */
+const untilRecorded = (subject: Daemon, id: string): Promise<boolean> =>
+  eventually(() => /"desired": "stopped"/.test(readFileSync(path.join(subject.dataRoot, 'containers', id, 'config.json'), 'utf8')), 'the record to be written');
+
 test('C3: no room on the data root', only, async () => {
   await withSmallDisk(async (small) => {
     const id = await small.ok('run', '-d', '--name', 'writer', ...COUNT);
     const other = await small.ok('run', '-d', '--name', 'other', '--restart', 'unless-stopped', 'busybox', 'sleep', '600');
     const { Pid } = (await small.inspect(id)).State;
+    const talker = await small.ok('run', '-d', 'busybox', 'seq', '10000');
+    await small.ok('wait', talker);
     fill(small.dataRoot);
     const { code, stderr } = await small.docker(['run', '--rm', 'busybox', 'true']);
     assert.notEqual(code, 0);
@@ -220,11 +226,14 @@ test('C3: no room on the data root', only, async () => {
     assert.equal(await small.ok('exec', id, 'echo', 'inside'), 'inside');
     await small.ok('stop', '-t', '0', other);
     assert.equal((await small.inspect(other)).State.Status, 'exited');
+    await small.ok('rm', talker);
+    assert.equal((await small.request('GET', `/containers/${talker}/json`)).status, 404);
     rmSync(path.join(small.dataRoot, 'ballast'));
     await eventually(async () => /^moored: \d+ log lines dropped: /m.test((await small.docker(['logs', id])).stderr), 'the log to go on');
     assert.equal(await small.ok('run', '--rm', 'busybox', 'echo', 'room again'), 'room again');
     await small.ok('stop', '-t', '1', id);
     assert.equal((await small.inspect(id)).State.ExitCode, 0);
+    await untilRecorded(small, other);
     await small.crash();
     assert.equal((await small.inspect(other)).State.Status, 'exited');
     await small.ok('rm', id, other);
@@ -244,7 +253,8 @@ test('C3: a data root that cannot be written', only, async () => {
     const id = await small.ok('run', '-d', '--name', 'writer', ...COUNT);
     const { Pid } = (await small.inspect(id)).State;
     {
-      using _ = readOnly(small.dataRoot);
+      using stuck = readOnly(small.dataRoot);
+      assert.ok(stuck);
       const { code, stderr } = await small.docker(['run', '--rm', 'busybox', 'true']);
       assert.notEqual(code, 0);
       assert.match(stderr, /read-only file system/);
@@ -257,11 +267,12 @@ test('C3: a data root that cannot be written', only, async () => {
     await small.start();
     assert.equal((await small.inspect(id)).State.Pid, Pid);
     {
-      using _ = readOnly(small.dataRoot);
+      using stuck = readOnly(small.dataRoot);
+      assert.ok(stuck);
       await small.ok('stop', '-t', '1', id);
       assert.equal(alive(Pid), false);
     }
-    await eventually(() => /"desired": "stopped"/.test(readFileSync(path.join(small.dataRoot, 'containers', id, 'config.json'), 'utf8')), 'the record to be written');
+    await untilRecorded(small, id);
     await small.crash();
     assert.equal((await small.inspect(id)).State.Status, 'exited');
     await small.ok('rm', id);

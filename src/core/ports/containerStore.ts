@@ -31,6 +31,8 @@ export interface ContainerStorePort {
   loadAll(): Promise<LoadedContainer[]>;
   /** Makes the container's folder if need be. Durable before it resolves unless told otherwise. */
   save(record: ContainerRecord, options?: { durable?: boolean }): Promise<void>;
+  /** Removes its log files, of a container that does not run. */
+  removeLogs(id: string): Promise<void>;
   /** Removes the container's folders in both roots; idempotent. */
   remove(id: string): Promise<void>;
 
