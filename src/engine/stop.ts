@@ -135,7 +135,9 @@ async function stopWithoutShim(ctx: EngineContext, container: Container, order: 
 /** `docker kill`. SIGKILL and the stop signal count as a user's stop (moby `containerStop`), others do not. */
 export async function killContainer(ctx: EngineContext, container: Container, order: KillOrder): Promise<void> {
   const signal = order.signal === '' ? SIGKILL : parseSignal(order.signal);
-  if (!container.occupied || container.state.kind === 'starting') throw notRunning(container, order.asked);
+  // Its process may run already while its start is still being answered: `docker run` passes on signals from its first output on.
+  if (container.state.kind === 'starting') await container.lock.run(() => Promise.resolve());
+  if (!container.occupied) throw notRunning(container, order.asked);
   if (container.handle === null) {
     await orderStop(ctx, container, { signal, timeoutMs: 0, manual: true });
     return;
