@@ -56,6 +56,13 @@ for (const [name, spoiled, level, text] of HOST_CASES) {
   });
 }
 
+test('names need a resolver, on networks that a user made', () => {
+  const named = { ...wellContainer, networks: ['mesh'] };
+  assert.deepEqual(notOk({ ...wellHost, resolverPid: 0 }, [wellContainer]), []);
+  assert.deepEqual(notOk({ ...wellHost, resolverPid: 0 }, [named]), ['problem host names: no resolver runs: names do not resolve in web']);
+  assert.deepEqual(notOk(wellHost, [named]), []);
+});
+
 test('a folder without a record is nothing while a daemon may be at work on it', () => {
   assert.deepEqual(notOk({ ...wellHost, strays: [{ id: ID, alive: false }] }, []), []);
 });

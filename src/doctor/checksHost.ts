@@ -8,7 +8,7 @@ import { sizeText } from './sizeText.ts';
 type Check = (facts: Facts) => Finding | Finding[];
 
 const CHECKS: readonly Check[] = [
-  privileges, daemon, configuration, liveRestore, unit, dataRoot, execRoot, shimProgram, runtime, kernel, packetFilter, pipeLimit, storage, network, records, strays,
+  privileges, daemon, configuration, liveRestore, unit, dataRoot, execRoot, shimProgram, runtime, kernel, packetFilter, pipeLimit, storage, network, resolver, records, strays,
 ];
 
 export const checkHost = (facts: Facts): Finding[] => CHECKS.flatMap((check) => check(facts));
@@ -139,6 +139,16 @@ function network({ host: { networkChanges, defaultNetworkUsed } }: Facts): Findi
   const names = networkChanges.names.join(', ');
   const text = defaultNetworkUsed ? `options of the default network wait until no running container uses it: ${names}` : `options of the default network count from the daemon's next start: ${names}`;
   return [host({ level: 'note', check: 'network', text, advice: defaultNetworkUsed ? 'stop its containers, then restart the daemon' : 'restart the daemon' })];
+}
+
+const WITHOUT_NAMES = ['bridge', 'host', 'none'];
+
+/** Containers on networks that users made have names; who answers for them need not be the daemon. */
+function resolver({ host: { resolverPid }, containers }: Facts): Finding[] {
+  const users = containers.filter((container) => isAlive(container) && container.networks.some((name) => !WITHOUT_NAMES.includes(name)));
+  if (users.length === 0) return [];
+  if (resolverPid > 0) return [ok('names', `are resolved by process ${resolverPid}`)];
+  return [host({ level: 'problem', check: 'names', text: `no resolver runs: names do not resolve in ${users.map(({ name, id }) => name || id.slice(0, 12)).join(', ')}`, advice: 'start or restart the daemon' })];
 }
 
 function records({ host: { quarantined, listError } }: Facts): Finding[] {

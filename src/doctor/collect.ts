@@ -54,6 +54,7 @@ export async function collect(subject: Subject): Promise<Facts> {
       ...found,
       privileged: process.geteuid?.() === 0,
       daemonPid: holderOf(roots.dataRoot),
+      resolverPid: holderOf(path.join(roots.execRoot, 'dns')),
       config: {
         file: config.configFile,
         error: subject.configError,
@@ -77,10 +78,10 @@ export async function collect(subject: Subject): Promise<Facts> {
   };
 }
 
-/** The process that has the data root; 0 if none has, or it cannot be known. */
-export function holderOf(dataRoot: string): number {
+/** The process that has a folder's `lock`: a daemon its roots, the resolver its own. 0 if none has, or it cannot be known. */
+export function holderOf(folder: string): number {
   try {
-    return lockHolder(path.join(dataRoot, 'lock')) ?? 0;
+    return lockHolder(path.join(folder, 'lock')) ?? 0;
   } catch {
     return 0;
   }

@@ -21,6 +21,7 @@ export const wellHost: HostFacts = {
   runtime: { name: 'runc', path: '/usr/sbin/runc', version: '1.1.5', error: '' },
   shim: { path: '/usr/libexec/moored-shim', version: '0.1.0', contract: '1.0', error: '' },
   networkChanges: { names: [], error: '' },
+  resolverPid: 43,
   defaultNetworkUsed: true,
   strays: [],
   quarantined: [],

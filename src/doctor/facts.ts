@@ -80,6 +80,8 @@ export interface HostFacts {
   readonly shim: ShimProgramFacts;
   /** Changes of network options that are not in effect, in the options' names; or why they cannot be met. */
   readonly networkChanges: { readonly names: readonly string[]; readonly error: string };
+  /** Pid of the process that resolves names for containers; 0 if none runs. */
+  readonly resolverPid: number;
   /** The default network is used by a running container. */
   readonly defaultNetworkUsed: boolean;
   /** Folders in the exec root without a container. */

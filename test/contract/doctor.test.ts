@@ -170,6 +170,19 @@ test('a namespace and a root that are gone, a stray folder', { skip }, async () 
   await daemon.ok('rm', '-f', id);
 });
 
+test('the resolver of names', { skip }, async () => {
+  await daemon.ok('network', 'create', 'mesh');
+  await daemon.ok('run', '-d', '--name', 'named', '--network', 'mesh', 'busybox', 'sleep', '600');
+  await daemon.kill9();
+  const report = await doctor(daemon);
+  assert.equal(report.code, 0);
+  assert.match(textOf(report, 'host', 'names'), /^are resolved by process \d+$/);
+  assert.match(textOf(report, 'named', 'network'), /pinned, on mesh/);
+  await daemon.start();
+  await daemon.ok('rm', '-f', 'named');
+  await daemon.ok('network', 'rm', 'mesh');
+});
+
 test('a port that its shim does not hold, an exec root that waits', { skip }, async () => {
   await daemon.kill9();
   const id = lines(execFileSync('ls', [path.join(daemon.dataRoot, 'containers')], { encoding: 'utf8' })).find((name) => readFileSync(path.join(daemon.dataRoot, 'containers', name, 'config.json'), 'utf8').includes('"web"')) ?? assert.fail();

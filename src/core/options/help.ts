@@ -17,6 +17,9 @@ A self-sufficient runtime for containers.
 Options:
 ${lines.map(([, text]) => text).join('\n')}
 
+Commands:
+  doctor                                      Say whether live restore will hold on this host, and why not
+
 Options that take a list may be specified multiple times.
 `;
 }
