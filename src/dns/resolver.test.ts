@@ -1,10 +1,10 @@
 /** The resolver as a process, in namespaces of its own, with `status` files in place of shims. */
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
-import type { Socket } from 'node:dgram';
+import type { Socket as Datagrams } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, Socket } from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,10 +12,10 @@ import { silentLogger } from '../base/logger.ts';
 import type { NamedEndpoint, SandboxNames, Upstream } from '../core/ports/names.ts';
 import { RouteSocket } from '../sys/netlinkRoute.ts';
 import { createNetns, removeNetns } from '../sys/netns.ts';
-import { bindPairIn } from '../sys/resolverSockets.ts';
+import { bindPairIn, connectSocketIn, openSocketIn } from '../sys/resolverSockets.ts';
 import { RCODE, TYPE } from './message.ts';
 import { Names } from './names.ts';
-import { askIn } from './query.fixture.ts';
+import { askIn, queryMessage, readReply } from './query.fixture.ts';
 
 const root = mkdtempSync('/tmp/moored-dns-');
 const folder = path.join(root, 'dns');
@@ -153,7 +153,7 @@ test('a name that changes counts when the call returns; a withdrawn one no more'
 /** A name server on an address inside a namespace: UDP and TCP, by a function from a query to replies. */
 async function serverIn(t: { after(work: () => void): void }, at: { netns: string; address: string }, reply: (query: Buffer, transport: 'udp' | 'tcp') => Buffer[]): Promise<void> {
   const { udp, tcp } = bindPairIn(at.netns, at.address, { udp: 53, tcp: 53 });
-  const datagrams: Socket = createSocket('udp4');
+  const datagrams: Datagrams = createSocket('udp4');
   const server = createServer((socket) => {
     socket.on('error', () => {});
     socket.on('data', (chunk) => {
@@ -231,6 +231,59 @@ async function serverOnAll(t: { after(work: () => void): void }): Promise<() => 
   });
   return () => seen;
 }
+
+test('a flood of questions that nobody answers is bounded, and hurts nobody', async (t) => {
+  const known = await names.published(id('c'));
+  assert.ok(known);
+  await names.publish({ ...known, upstreams: [{ address: '127.0.0.55', from: 'container' }] });
+  await serverIn(t, { netns: netns('c'), address: '127.0.0.55' }, () => []);
+  const socket = createSocket('udp4');
+  t.after(() => socket.close());
+  socket.bind({ fd: openSocketIn(netns('c'), 'udp', '127.0.0.11') });
+  let refused = 0;
+  const bounded = new Promise<void>((resolve) => {
+    socket.on('message', (message) => {
+      if ((message.readUInt16BE(2) & 15) === RCODE.refused) refused += 1;
+      if (refused === 100) resolve();
+    });
+  });
+  const flood = setInterval(() => {
+    for (let index = 0; index < 50; index += 1) socket.send(queryMessage(`x${index}.example`, TYPE.A, { id: index }), 53, '127.0.0.11');
+  }, 10);
+  t.after(() => clearInterval(flood));
+  await bounded;
+  assert.deepEqual((await askIn(netns('a'), 'bob')).answers, ['10.9.0.3']);
+  assert.deepEqual((await askIn(netns('c'), 'bob')).answers, ['10.9.0.3']);
+  const open = readdirSync(`/proc/${resolverPid()}/fd`).length;
+  assert.ok(open < 256 + 100, `${open} descriptors`);
+});
+
+test('connections: several questions on one, a torn one, more than there may be', async (t) => {
+  const connect = (): Socket => {
+    const socket = new Socket({ fd: connectSocketIn(netns('a'), '127.0.0.11', 53), allowHalfOpen: true });
+    socket.on('error', () => {});
+    t.after(() => socket.destroy());
+    return socket;
+  };
+  const frame = (message: Buffer): Buffer => Buffer.concat([Buffer.from([message.length >> 8, message.length & 255]), message]);
+  const all = async (socket: Socket): Promise<Buffer> => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of socket as AsyncIterable<Buffer>) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  };
+  const several = connect();
+  several.end(Buffer.concat([frame(queryMessage('bob', TYPE.A, { id: 1 })), frame(queryMessage('ann', TYPE.A, { id: 2 }))]));
+  const replies = await all(several);
+  const first = replies.subarray(2, 2 + replies.readUInt16BE(0));
+  assert.deepEqual(readReply(first).answers, ['10.9.0.3']);
+  assert.deepEqual(readReply(replies.subarray(first.length + 4)).answers, ['10.9.0.2']);
+  const torn = connect();
+  torn.end(frame(queryMessage('bob', TYPE.A)).subarray(0, 9));
+  assert.equal((await all(torn)).length, 0);
+  const idle = Array.from({ length: 100 }, connect);
+  await Promise.race(idle.map((socket) => once(socket, 'end')));
+  assert.deepEqual((await askIn(netns('a'), 'bob')).answers, ['10.9.0.3']);
+});
 
 test('its memory', (t) => {
   const rollup = readFileSync(`/proc/${resolverPid()}/smaps_rollup`, 'utf8');
