@@ -33,6 +33,7 @@ void test_spec(void)
 	CHECK(n > 0 && spec_parse(&spec, text, (size_t)n, &err) == 0);
 	CHECK(spec.runtime_args == 2 && strcmp(spec.runtime_arg[1], "--criu=criu") == 0);
 	CHECK(spec.ports == 3 && spec.port[2].kind == PORT_RELAY_UDP && spec.port[2].port == 53 && strcmp(spec.port[2].address, "fd00::2") == 0);
+	CHECK(spec.holds == 2 && spec.hold[0].fd == 7 && strcmp(spec.hold[1].name, "resolver-tcp") == 0);
 	CHECK(spec.policy.kind == RESTART_ON_FAILURE && spec.policy.max == 5 && spec.restart_count == 2);
 	CHECK(spec.health.interval == 30 * SECOND && spec.keep_links == 2 && spec.log_non_blocking && spec.stop_timeout_ms == -1);
 	CHECK(spec.nofile_soft == 1024 && spec.nofile_hard == 524288);

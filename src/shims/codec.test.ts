@@ -131,6 +131,7 @@ const spec: ContainerShimSpec = {
   cgroup: { version: 1, memoryDir: '/cg/m', procsDir: '/cg/p' }, restart: { name: 'on-failure', maximumRetryCount: 3 },
   liveRestore: true, stopSignal: 15, stopTimeoutMs: -1, netns: { path: '/ns', keepLinks: ['eth0', 'eth1'] },
   ports: [{ kind: 'reserve', fd: 77 }, { kind: 'relay-tcp', fd: 78, address: '10.0.0.2', port: 80 }],
+  holds: [{ fd: 90, name: 'resolver-udp' }, { fd: 91, name: 'resolver-tcp' }],
 };
 
 test('a spec says everything, with the descriptors as the shim will see them', () => {
@@ -141,6 +142,7 @@ test('a spec says everything, with the descriptors as the shim will see them', (
   assert.deepEqual(fields.all('runtime-arg'), [['--debug'], ['a=b']]);
   assert.deepEqual(fields.all('console-size'), [['24', '80']]);
   assert.deepEqual(fields.all('port'), [['reserve', '4'], ['relay-tcp', '5', '10.0.0.2', '80']]);
+  assert.deepEqual(fields.all('hold'), [['6', 'resolver-udp'], ['7', 'resolver-tcp']]);
   assert.deepEqual(fields.all('keep-link'), [['eth0'], ['eth1']]);
   assert.equal(fields.text('log-attrs'), '{"tag":"ü \\"x\\""}');
   assert.equal(fields.text('stop-timeout-ms'), '-1');
