@@ -51,7 +51,7 @@ const textOf = ({ findings }: Report, subject: string, check: string): string =>
 
 /** What is on disk below the roots, with times and sizes: the doctor changes nothing of it. Logs and status are the shims'. */
 function state(subject: Daemon): string[] {
-  const found = execFileSync('find', [subject.dataRoot, subject.execRoot, '-not', '-path', '*/layers/*', '-not', '-name', '*.log', '-not', '-name', 'health*', '-not', '-name', 'status*', '-not', '-name', 'journal*', '-not', '-name', 'view.json', '-not', '-name', '.view.json.new', '-not', '-path', '*/events*', '-printf', '%y %P %s %i\n'], { encoding: 'utf8' });
+  const found = execFileSync('find', [subject.dataRoot, subject.execRoot, '-not', '-path', '*/layers/*', '-not', '-name', '*.log', '-not', '-name', 'probe*', '-not', '-name', 'runtime.*', '-not', '-name', 'health*', '-not', '-name', 'status*', '-not', '-name', 'journal*', '-not', '-name', 'view.json', '-not', '-name', '.view.json.new', '-not', '-path', '*/events*', '-printf', '%y %P %s %i\n'], { encoding: 'utf8' });
   return lines(found).toSorted();
 }
 
