@@ -84,7 +84,7 @@ const CHANGES: Readonly<Record<string, Change>> = {
     fresh: async (id) => assert.equal(await fact(id, ({ HostConfig }) => HostConfig.Runtime), 'other'),
   },
   'execution options: shm size, ulimits, privileges, ipc': {
-    config: { 'default-shm-size': '8m', 'default-ulimits': { nofile: { Name: 'nofile', Soft: 99, Hard: 100 } }, 'no-new-privileges': true, 'default-ipc-mode': 'shareable', init: false, dns: ['10.1.1.1'] },
+    config: { 'default-shm-size': '8m', 'default-ulimits': { nofile: { Name: 'nofile', Soft: 99, Hard: 99 } }, 'no-new-privileges': true, 'default-ipc-mode': 'shareable', init: false, dns: ['10.1.1.1'] },
     fresh: async (id) => assert.equal(await daemon.ok('exec', id, 'sh', '-c', 'ulimit -n'), '99'),
   },
   'the exec root': {
