@@ -89,6 +89,8 @@ export class Model {
         if (untouched === undefined) Object.assign(fact, { running: 'unknown', process: undefined });
         const answer = await this.#ask(operation, 'POST', `/containers/${name}/${operation}`);
         if (answer === undefined) return false;
+        // A daemon died between a pause and its end.
+        if (answer.status === 409 && answer.text.includes('paused')) return (await this.#ask('unpause', 'POST', `/containers/${name}/unpause`)) !== undefined;
         assert.ok([204, 304].includes(answer.status), answer.text);
         fact.running = 'yes';
         const inspected = await this.#ask('inspect', 'GET', `/containers/${name}/json`);

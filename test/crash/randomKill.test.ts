@@ -6,6 +6,8 @@ import { Model, randomFrom } from './model.ts';
 import { dieStarting, round } from './rounds.ts';
 import { Witnesses } from './witnesses.ts';
 
+/** So that there is something to work on. */
+const SETTLE_MS = 5000;
 const WORK_MS = 60_000;
 const CRASH_LOOP = 100;
 
@@ -19,6 +21,9 @@ test('random kills: what was answered holds, no line, run, end or event is lost 
     await daemon.prepare();
     await witnesses.begin();
     const model = new Model(daemon, random);
+    const settled = performance.now() + SETTLE_MS;
+    await model.work(() => performance.now() > settled);
+    await model.check();
     const until = performance.now() + WORK_MS;
     while (performance.now() < until) kills += await round({ daemon, model, witnesses, random });
     // C5: a daemon that never gets to serve.
@@ -29,7 +34,7 @@ test('random kills: what was answered holds, no line, run, end or event is lost 
     await model.check();
     await witnesses.check();
     await witnesses.end();
-    assert.ok((model.answered.get('start') ?? 0) > 0, 'nothing was done');
+    assert.ok((model.answered.get('start') ?? 0) > 0, `nothing was done: ${JSON.stringify([...model.answered])}`);
     context.diagnostic(`seed ${seed}: ${kills} kills, ${JSON.stringify(witnesses.counts)}`);
     await daemon.assertClean();
   } catch (error) {
