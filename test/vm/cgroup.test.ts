@@ -27,7 +27,8 @@ async function countersAndProcesses(host: Host): Promise<void> {
   const [cpu = '', memory = '', pids = ''] = (await host.ok(`docker stats --no-stream --format '{{.CPUPerc}},{{.MemUsage}},{{.PIDs}}' busy`)).split(',');
   assert.match(cpu, /^\d+\.\d+%$/);
   assert.match(memory, /^[1-9][\d.]*[KM]iB \/ 1\.\d+GiB$/);
-  assert.equal(pids, '3');
+  // The shell may have become the second one.
+  assert.match(pids, /^[23]$/);
 }
 
 async function freezing(host: Host): Promise<void> {

@@ -196,7 +196,7 @@ async function makePayload(target: string): Promise<string> {
     copyFileSync(path.join(import.meta.dirname, 'agent'), path.join(staged, 'agent'));
     for (const program of ['docker', 'agent']) chmodSync(path.join(staged, program), 0o755);
     const disk = path.join(target, 'payload.ext4');
-    execFileSync('mkfs.ext4', ['-q', '-d', staged, '-O', '^has_journal', disk, '512M'], { stdio: 'inherit' });
+    execFileSync('mkfs.ext4', ['-q', '-d', staged, '-O', '^has_journal', disk, '512M'], { stdio: ['ignore', 'ignore', 'inherit'] });
     return disk;
   } finally {
     rmSync(staged, { recursive: true, force: true });
