@@ -16,6 +16,9 @@ import type { ContainerPaths, ContainerStorePort, LoadedContainer } from '../cor
 import type { Sandbox } from '../core/ports/network.ts';
 import { encodeRecord, makeDirectory, readRecord, syncDirectory, writeFileAtomic, writeRecord } from './record.ts';
 
+/** Twice: without it the links and ports of a running container would be nobody's, and be taken away. */
+const SANDBOX_FILES = ['sandbox.json', 'sandbox.copy.json'];
+
 const ID = /^[0-9a-f]{64}$/;
 
 export class ContainerStore implements ContainerStorePort {
@@ -156,13 +159,16 @@ export class ContainerStore implements ContainerStorePort {
   }
 
   async saveSandbox(id: string, sandbox: Sandbox): Promise<void> {
-    await writeFileAtomic(join(this.#execRoot, id, 'sandbox.json'), encodeRecord({ schema: 1, ...sandbox }), { durable: false, mode: 0o600 });
+    const text = encodeRecord({ schema: 1, ...sandbox });
+    await Promise.all(SANDBOX_FILES.map((name) => writeFileAtomic(join(this.#execRoot, id, name), text, { durable: false, mode: 0o600 })));
   }
 
   async loadSandbox(id: string): Promise<Sandbox | null> {
-    const path = join(this.#execRoot, id, 'sandbox.json');
-    const read = await readRecord(path, { schema: 1, parse: (value) => value as unknown as Sandbox & { schema: 1 } });
-    return read.kind === 'ok' ? read.value : null;
+    for (const name of SANDBOX_FILES) {
+      const read = await readRecord(join(this.#execRoot, id, name), { schema: 1, parse: (value) => value as unknown as Sandbox & { schema: 1 } });
+      if (read.kind === 'ok') return read.value;
+    }
+    return null;
   }
 
   async loadView(id: string): Promise<ContainerView> {
