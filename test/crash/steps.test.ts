@@ -79,7 +79,7 @@ const startupDeaths: Death[] = [
   'restore.looked', 'restore.network', 'restore.imported', 'restore.resumed', 'restore.adopted', 'collect.deleted', 'collect.given-back', 'restore.done',
 ].map((point) => ({
   point, before: witnesses, verb: () => Promise.resolve(), check: async (d) => {
-    const history = (await d.request('GET', `/events?since=1&until=${Math.ceil(Date.now() / 1000)}&filters=${encodeURIComponent(JSON.stringify({ container: ['ends'], event: ['die'] }))}`)).text;
+    const history = (await d.request('GET', `/events?since=1&until=${Math.ceil(Date.now() / 1000)}&filters=${encodeURIComponent(JSON.stringify({ container: [(await d.inspect('ends')).Id as string], event: ['die'] }))}`)).text;
     const codes = lines(history).map((line) => (JSON.parse(line) as { Actor: { Attributes: { exitCode: string } } }).Actor.Attributes.exitCode);
     // Once by itself; the other ones are those of the check that it can be stopped and started.
     assert.equal(codes.filter((code) => code === '3').length, 1, 'its end was told more than once, or never');
