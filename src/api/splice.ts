@@ -43,11 +43,14 @@ export async function splice(client: Duplex, shim: Duplex, options: SpliceOption
     }
     if (scanned.detached) detach();
   });
-  client.once('end', () => {
+  const inputEnded = (): void => {
     if (!options.stdin || detached) return;
     if (options.onInputEnd === 'half-close') shim.end();
     else detach();
-  });
+  };
+  // A client without input may have closed its side while it waited for us.
+  if (client.readableEnded) inputEnded();
+  else client.once('end', inputEnded);
   try {
     await finished(client, { readable: false });
   } catch {
