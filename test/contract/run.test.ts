@@ -106,3 +106,8 @@ test('many at once', async () => {
   const results = await Promise.all(Array.from({ length: 8 }, (_, index) => run('busybox', 'sh', '-c', `echo ${index}; exit ${index}`)));
   assert.deepEqual(results.map(({ code, stdout }) => [code, stdout]), Array.from({ length: 8 }, (_, index) => [index, `${index}\n`]));
 });
+
+test('-i without input: it is over from the start, however long that takes', async () => {
+  const results = await Promise.all(Array.from({ length: 8 }, () => daemon.docker(['run', '--rm', '-i', 'busybox', 'cat'], { stdin: '' })));
+  assert.deepEqual(results.map(({ code, stdout }) => [code, stdout]), results.map(() => [0, '']));
+});
