@@ -104,7 +104,7 @@ test('what is refused, in Docker\'s words', () => {
     [{ config: { env: ['=x'] } }, 'invalid environment variable: =x'],
     [{ config: { stopSignal: 'SIGNOPE' } }, 'invalid signal: SIGNOPE'],
     [{ networks: { bridge: { ...plan().networks['bridge'] ?? assert.fail(), ipv4Address: '1.2.3.4', aliases: ['a'] } } },
-      'invalid endpoint settings:\nuser specified IP address is supported on user defined networks only\nnetwork-scoped alias is supported only for containers in user defined networks'],
+      'invalid config for network bridge: invalid endpoint settings:\nuser specified IP address is supported on user defined networks only\nnetwork-scoped alias is supported only for containers in user defined networks'],
   ];
   for (const [ask, message] of refused) assert.throws(() => plan(ask), { message, kind: 'invalid' });
 });
