@@ -13,10 +13,10 @@ import type { EndpointRecord, NetworkRecord, Sandbox } from '../core/ports/netwo
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
 
-/** The names under which others on a network find a container; on the default bridge, which has no names, they are only shown. */
+/** The names under which others on a network find a container; the default bridge has none. */
 export function endpointNames({ record }: Container, network: NetworkRecord, request: EndpointRequest): string[] {
-  const aliases = network.name === 'bridge' ? [] : [...request.aliases, record.id.slice(0, 12), record.config.hostname];
-  return [...new Set([record.name, ...aliases])].filter((name) => name !== '');
+  if (network.name === 'bridge') return [];
+  return [...new Set([record.name, ...request.aliases, record.id.slice(0, 12), record.config.hostname])].filter((name) => name !== '');
 }
 
 /** What goes into a container's resolv.conf: the options of the container, else the daemon's, else the host's file. */
