@@ -83,6 +83,8 @@ export async function compose(given: Config, logger: Logger, pending: readonly s
   const primary = layers.get(driver ?? '');
   if (driver === undefined || primary === undefined) throw invalid('no storage driver can be used on this host');
   let settings: EngineSettings = engineSettings(config, driver);
+  // Asked while the rest goes on.
+  const runtime = runtimeVersion(settings);
   const trees = detectCgroups();
   const events = await EventLog.open(dataRoot, logger);
   const images = await Images.open({
@@ -129,7 +131,7 @@ export async function compose(given: Config, logger: Logger, pending: readonly s
     ...systemRoutes({
       ctx,
       engineId: id,
-      versionFacts: { version: VERSION, commit: COMMIT, node: process.version, host: await host.info(), goArch: goArch(), runtime: await runtimeVersion(settings) },
+      versionFacts: { version: VERSION, commit: COMMIT, node: process.version, host: await host.info(), goArch: goArch(), runtime: await runtime },
       listeners: () => events.listeners,
       descriptors: () => readdirSync('/proc/self/fd').length,
     }),
@@ -177,16 +179,16 @@ async function openLayers(config: Config, logger: Logger): Promise<Map<string, L
     vfs: () => Vfs.open(folder('vfs'), logger),
   };
   const wanted = config.storageDriver === '' ? ['overlay2', 'vfs'] : [config.storageDriver, ...Object.keys(openers).filter((name) => name !== config.storageDriver)];
-  const opened = new Map<string, LayerPort>();
-  for (const name of wanted) {
+  const results = await Promise.all(wanted.map(async (name): Promise<[string, LayerPort][]> => {
     const opener = openers[name];
     if (opener === undefined) throw invalid(`error initializing graphdriver: driver not supported: ${name}`);
     try {
-      opened.set(name, await opener());
+      return [[name, await opener()]];
     } catch (error) {
       if (name === config.storageDriver) throw error;
       logger.warn(`storage driver ${name} cannot be used`, { error: messageOf(error) });
+      return [];
     }
-  }
-  return opened;
+  }));
+  return new Map(results.flat());
 }

@@ -4,6 +4,7 @@ import { failpoint } from '../base/failpoint.ts';
 import { SIGKILL } from '../core/container/signals.ts';
 import { shownExitCode } from '../core/container/view.ts';
 import type { ExecRecord } from '../core/container/record.ts';
+import type { ShimHandle } from '../core/ports/shim.ts';
 import type { Container, ExecSession } from './container.ts';
 import type { EngineContext } from './context.ts';
 import { endExec, followEnd } from './exec.ts';
@@ -38,12 +39,21 @@ export async function resumeRun(ctx: EngineContext, container: Container, paused
   adoptState(container);
   await supervise(ctx, container, handle);
   if (paused && container.state.kind === 'running') container.transition({ kind: 'paused' });
-  await handle.policy({
-    liveRestore: ctx.settings().liveRestore,
-    restart: container.record.desired === 'stopped' ? { name: 'no', maximumRetryCount: 0 } : container.record.hostConfig.restartPolicy,
-  });
+  tellPolicy(ctx, container, handle);
   await failpoint('restore.resumed');
   await resumeExecs(ctx, container);
+}
+
+/**
+ * Options and records may say something else than when the shim was started. Nobody waits for it but the container's own
+ * verbs, which come after it: the API need not.
+ */
+function tellPolicy(ctx: EngineContext, container: Container, handle: ShimHandle): void {
+  const told = container.lock.run(() => handle.policy({
+    liveRestore: ctx.settings().liveRestore,
+    restart: container.record.desired === 'stopped' ? { name: 'no', maximumRetryCount: 0 } : container.record.hostConfig.restartPolicy,
+  }));
+  told.catch((error: unknown) => ctx.logger.debug('a shim was not told its policy', { container: container.id, error: messageOf(error) }));
 }
 
 /** Exec sessions of an earlier daemon: those that run are followed again, those that ended are known with their codes (B4). */
