@@ -56,9 +56,9 @@ lint: node_modules/.package-lock.json
 	@$(NODE) lint/rooms.ts
 
 # dockerd beside moored, in turn; BENCH_ARGS="--only NAME --rounds N --fleet N"; --write puts the table into docs/benchmarks.md.
-bench: build
+bench: release
 	@scripts/reference-docker
-	@$(NODE) bench/run.ts $(BENCH_ARGS)
+	@MOORED_PROGRAM=$(CURDIR)/dist/moored-$(VERSION)-linux-x64/bin/moored $(NODE) bench/run.ts $(BENCH_ARGS)
 
 release: build
 	@$(NODE) scripts/release.ts
