@@ -17,7 +17,7 @@
 #include "stdio_pipes.h"
 #include "writer.h"
 
-#define SHIM_VERSION "0.1.0"
+#define SHIM_VERSION "0.2.0"
 #define CONTRACT "1.0"
 #define READY_FD 3
 
