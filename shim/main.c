@@ -1,5 +1,5 @@
-#include "adopt.h"
-#include "cgroup.h"
+#include "handover/adopt.h"
+#include "processes/cgroup.h"
 #include "shim.h"
 #include <errno.h>
 #include <fcntl.h>

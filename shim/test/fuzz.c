@@ -1,6 +1,6 @@
 // libFuzzer: every byte that the shim parses. The first byte chooses the parser.
-#include "../journalfile.h"
-#include "../shim.h"
+#include "facts/journalfile.h"
+#include "shim.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>

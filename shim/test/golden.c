@@ -1,6 +1,6 @@
-#include "../journalfile.h"
-#include "../logline.h"
-#include "../record.h"
+#include "facts/journalfile.h"
+#include "log/logline.h"
+#include "base/record.h"
 #include "check.h"
 #include <dirent.h>
 #include <fcntl.h>

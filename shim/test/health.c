@@ -1,4 +1,4 @@
-#include "../health.h"
+#include "services/health.h"
 #include "check.h"
 #include <fcntl.h>
 

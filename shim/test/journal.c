@@ -1,5 +1,5 @@
-#include "../journalfile.h"
-#include "../shim.h"
+#include "facts/journalfile.h"
+#include "shim.h"
 #include "check.h"
 #include <string.h>
 #include <sys/mman.h>

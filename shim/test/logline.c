@@ -1,4 +1,4 @@
-#include "../logline.h"
+#include "log/logline.h"
 #include "check.h"
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "../record.h"
+#include "base/record.h"
 #include "check.h"
 #include <errno.h>
 #include <string.h>

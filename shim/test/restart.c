@@ -1,4 +1,4 @@
-#include "../restart.h"
+#include "states/restart.h"
 #include "check.h"
 
 static bool decide(enum restart_kind kind, int64_t max, int exit_code, int64_t count, bool stopped)

@@ -1,4 +1,4 @@
-#include "../runtime.h"
+#include "processes/runtime.h"
 #include "check.h"
 #include <string.h>
 

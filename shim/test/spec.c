@@ -1,4 +1,4 @@
-#include "../spec.h"
+#include "orders/spec.h"
 #include "check.h"
 #include <errno.h>
 #include <fcntl.h>

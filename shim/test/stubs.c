@@ -1,5 +1,5 @@
 // What main.c would give.
-#include "../shim.h"
+#include "shim.h"
 
 void shim_ready(struct shim *shim, const struct error *failed)
 {

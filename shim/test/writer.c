@@ -1,4 +1,4 @@
-#include "../writer.h"
+#include "log/writer.h"
 #include "check.h"
 #include <fcntl.h>
 #include <poll.h>

@@ -1,0 +1,9 @@
+// Receiving the master of a terminal from the runtime.
+#pragma once
+#include "base/base.h"
+
+struct shim;
+
+int console_listen(struct shim *shim, struct error *err);
+// Takes the master when it is there; the runtime has sent it before it ends.
+void console_poll(struct shim *shim);

@@ -1,5 +1,0 @@
-// Watchers: the journal as it is written.
-#pragma once
-#include "control.h"
-
-void watch_begin(struct conn *conn, uint64_t since);
