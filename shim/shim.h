@@ -18,7 +18,7 @@
 #include "log/writer.h"
 
 #define SHIM_VERSION "0.2.0"
-#define CONTRACT "1.0"
+#define CONTRACT "1.1"
 #define READY_FD 3
 
 struct shim {

@@ -1,6 +1,7 @@
 #include "base/base.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +121,19 @@ ssize_t read_tail_at(int dir, const char *name, char *out, size_t cap)
 	if (n >= 0)
 		out[n] = 0;
 	return n;
+}
+
+int place_open(struct place *place, const char *path)
+{
+	char folder[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	int len = slash ? (int)(slash - path) : 0;
+	place->name = slash ? slash + 1 : path;
+	if (len >= (int)sizeof folder)
+		return -ENAMETOOLONG;
+	snprintf(folder, sizeof folder, "%.*s%s", len, path, slash ? "/" : ".");
+	place->dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return place->dir < 0 ? -errno : 0;
 }
 
 int64_t process_start_time(pid_t pid)

@@ -35,6 +35,13 @@ ssize_t read_file_at(int dir, const char *name, char *out, size_t cap);
 // The last cap - 1 bytes of a file that may be longer.
 ssize_t read_tail_at(int dir, const char *name, char *out, size_t cap);
 
+// A file by its folder and its name in it: a folder that is moved, itself or with one above it, is followed.
+struct place {
+	int dir;
+	const char *name; // points into the path
+};
+int place_open(struct place *place, const char *path);
+
 // Field 22 of /proc/PID/stat; 0 when there is no such process.
 int64_t process_start_time(pid_t pid);
 void random_hex(char *out, size_t digits);

@@ -13,9 +13,9 @@
 #define MOST (1 << 20)
 #define ROOM (1 << 20)
 
-int journal_open(const char *path, int *fd, int64_t *size)
+int journal_open(const struct place *place, int *fd, int64_t *size)
 {
-	*fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	*fd = openat(place->dir, place->name, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (*fd < 0)
 		return -errno;
 	*size = mend_torn_tail(*fd);
@@ -27,19 +27,19 @@ static void old_path(char out[PATH_MAX], const char *path)
 	snprintf(out, PATH_MAX, "%s.1", path);
 }
 
-void journal_append(const char *path, int *fd, int64_t *size, const char *line, size_t len)
+void journal_append(const struct place *place, int *fd, int64_t *size, const char *line, size_t len)
 {
-	if (!path)
+	if (!place->name)
 		return;
 	if (*fd >= 0 && *size > 0 && *size + (int64_t)len > MOST) {
 		char old[PATH_MAX];
-		old_path(old, path);
-		if (rename(path, old) == 0)
+		old_path(old, place->name);
+		if (renameat(place->dir, place->name, place->dir, old) == 0)
 			close_fd(fd);
 		else
 			*size = 0;
 	}
-	if (*fd < 0 && journal_open(path, fd, size) < 0)
+	if (*fd < 0 && journal_open(place, fd, size) < 0)
 		return;
 	if (write_all(*fd, line, len) == 0)
 		*size += (int64_t)len;
@@ -102,18 +102,18 @@ static size_t keep_newer(char *text, size_t len, uint64_t since)
 	return kept;
 }
 
-char *journal_read_since(const char *path, uint64_t since, size_t *len, size_t *size)
+char *journal_read_since(const struct place *place, uint64_t since, size_t *len, size_t *size)
 {
 	char old[PATH_MAX];
 	*len = 0;
 	*size = 2 * MOST + ROOM;
 	char *map = mmap(NULL, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (map == MAP_FAILED || !path)
+	if (map == MAP_FAILED || !place->name)
 		return map == MAP_FAILED ? NULL : map;
-	old_path(old, path);
-	const char *const files[] = { old, path };
+	old_path(old, place->name);
+	const char *const files[] = { old, place->name };
 	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		ssize_t n = read_tail_at(AT_FDCWD, files[i], map + *len, MOST + 1);
+		ssize_t n = read_tail_at(place->dir, files[i], map + *len, MOST + 1);
 		if (n > 0)
 			*len += keep_newer(map + *len, (size_t)n, since);
 	}

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+// Names in the log's folder, which is descriptor 0 of the child.
 struct compression {
 	char plain[PATH_MAX], temporary[PATH_MAX], packed[PATH_MAX];
 };
@@ -16,7 +17,7 @@ static int compress(void *context)
 {
 	const struct compression *c = context;
 	static const char *const argv[] = { "/usr/bin/gzip", "-c", NULL };
-	int in = open(c->plain, O_RDONLY | O_CLOEXEC), out = open(c->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+	int in = openat(0, c->plain, O_RDONLY | O_CLOEXEC), out = openat(0, c->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (in < 0 || out < 0)
 		return 1;
 	(void)setpriority(PRIO_PROCESS, 0, 19);
@@ -29,10 +30,10 @@ static int compress(void *context)
 	}
 	int status;
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
-		(void)unlink(c->temporary);
+		(void)unlinkat(0, c->temporary, 0);
 		return 1;
 	}
-	return rename(c->temporary, c->packed) == 0 && unlink(c->plain) == 0 ? 0 : 1;
+	return renameat(0, c->temporary, 0, c->packed) == 0 && unlinkat(0, c->plain, 0) == 0 ? 0 : 1;
 }
 
 static void compressed(struct child *child, int status)
@@ -51,11 +52,11 @@ void compress_check(struct shim *shim)
 	if (!wanted)
 		return;
 	static struct compression names;
-	snprintf(names.plain, sizeof names.plain, "%s.1", shim->spec.log_path);
-	snprintf(names.temporary, sizeof names.temporary, "%s.1.gz.new", shim->spec.log_path);
-	snprintf(names.packed, sizeof names.packed, "%s.1.gz", shim->spec.log_path);
+	snprintf(names.plain, sizeof names.plain, "%s.1", w->log.place.name);
+	snprintf(names.temporary, sizeof names.temporary, "%s.1.gz.new", w->log.place.name);
+	snprintf(names.packed, sizeof names.packed, "%s.1.gz", w->log.place.name);
 	shim->compressor.exited = compressed;
-	struct spawn spawn = { .work = compress, .context = &names, .in = -1, .out = -1, .err = -1 };
+	struct spawn spawn = { .work = compress, .context = &names, .in = w->log.place.dir, .out = -1, .err = -1 };
 	if (shim->compressor.pid || child_spawn(&shim->children, &shim->compressor, &spawn) < 0)
 		writer_compressed(w);
 }

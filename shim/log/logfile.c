@@ -29,7 +29,7 @@ int64_t mend_torn_tail(int fd)
 
 static int open_file(struct logfile *log)
 {
-	log->fd = open(log->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+	log->fd = openat(log->place.dir, log->place.name, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
 	if (log->fd < 0)
 		return -errno;
 	int64_t size = mend_torn_tail(log->fd);
@@ -39,7 +39,7 @@ static int open_file(struct logfile *log)
 
 int logfile_init(struct logfile *log, const struct spec *spec, struct error *err)
 {
-	log->fd = -1;
+	log->fd = log->place.dir = -1;
 	log->path = spec->log_json ? spec->log_path : NULL;
 	if (!log->path)
 		return 0;
@@ -50,7 +50,9 @@ int logfile_init(struct logfile *log, const struct spec *spec, struct error *err
 	log->out = mmap(NULL, log->cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (log->out == MAP_FAILED)
 		return error_set(err, "system", -ENOMEM, "log buffer");
-	int failed = open_file(log);
+	int failed = place_open(&log->place, log->path);
+	if (!failed)
+		failed = open_file(log);
 	return failed ? error_set(err, "system", failed, "open %s", log->path) : 0;
 }
 
@@ -70,29 +72,31 @@ void logfile_reopen(struct logfile *log)
 	(void)open_file(log); // tried again at the next flush
 }
 
-static void numbered(char *out, size_t cap, const char *path, int64_t number, const char *suffix)
+static void numbered(char *out, size_t cap, const char *name, int64_t number, const char *suffix)
 {
-	snprintf(out, cap, "%s.%lld%s", path, (long long)number, suffix);
+	snprintf(out, cap, "%s.%lld%s", name, (long long)number, suffix);
 }
 
 // Renames x to x.1, x.1 to x.2 and so on. A rename that fails is not fatal: the log goes on in a new file or the old one.
 static void rotate(struct logfile *log)
 {
 	char from[PATH_MAX], to[PATH_MAX];
+	int dir = log->place.dir;
+	const char *name = log->place.name;
 	static const char *const suffixes[] = { "", ".gz" };
 	if (log->compress)
 		log->compress_wait(log);
 	for (size_t s = 0; s < ARRAY_LEN(suffixes) && log->max_file > 1; s++) {
-		numbered(to, sizeof to, log->path, log->max_file - 1, suffixes[s]);
-		(void)unlink(to);
+		numbered(to, sizeof to, name, log->max_file - 1, suffixes[s]);
+		(void)unlinkat(dir, to, 0);
 		for (int64_t i = log->max_file - 2; i >= 1; i--) {
-			numbered(from, sizeof from, log->path, i, suffixes[s]);
-			numbered(to, sizeof to, log->path, i + 1, suffixes[s]);
-			(void)rename(from, to);
+			numbered(from, sizeof from, name, i, suffixes[s]);
+			numbered(to, sizeof to, name, i + 1, suffixes[s]);
+			(void)renameat(dir, from, dir, to);
 		}
 	}
-	numbered(to, sizeof to, log->path, 1, "");
-	int moved = log->max_file > 1 ? rename(log->path, to) : unlink(log->path);
+	numbered(to, sizeof to, name, 1, "");
+	int moved = log->max_file > 1 ? renameat(dir, name, dir, to) : unlinkat(dir, name, 0);
 	if (moved < 0 && errno != ENOENT) {
 		log->size = 0; // not again before as much was written once more
 		return;
@@ -238,4 +242,5 @@ bool logfile_owes(const struct logfile *log)
 void logfile_close(struct logfile *log)
 {
 	close_fd(&log->fd);
+	close_fd(&log->place.dir);
 }

@@ -4,7 +4,8 @@
 #include "orders/spec.h"
 
 struct logfile {
-	const char *path; // NULL: no log
+	const char *path; // NULL: no log. Where it was when it was first opened
+	struct place place;
 	int fd;
 	int64_t size;
 	int64_t max_size, max_file;

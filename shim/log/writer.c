@@ -129,7 +129,9 @@ static int open_records(struct writer *w, const struct spec *spec, bool fresh, s
 	int failed = posix_fallocate(w->exit_fd, 0, EXIT_SIZE);
 	if (failed)
 		return error_set(err, "system", -failed, "allocate %s", spec->exit_path);
-	failed = journal_open(spec->journal_path, &w->journal_fd, &w->journal_size);
+	failed = place_open(&w->journal, spec->journal_path);
+	if (!failed)
+		failed = journal_open(&w->journal, &w->journal_fd, &w->journal_size);
 	return failed ? error_set(err, "system", failed, "open %s", spec->journal_path) : 0;
 }
 
@@ -151,7 +153,7 @@ static int start_thread(struct writer *w)
 
 int writer_start(struct writer *w, const struct spec *spec, bool fresh, struct error *err)
 {
-	w->journal_path = spec->journal_path;
+	w->journal = (struct place){ .dir = -1 };
 	w->journal_fd = w->exit_fd = -1;
 	w->log.compress_start = writer_compress_start;
 	w->log.compress_wait = writer_compress_wait;
@@ -186,5 +188,6 @@ void writer_stop(struct writer *w)
 	w->running = false;
 	logfile_close(&w->log);
 	close_fd(&w->journal_fd);
+	close_fd(&w->journal.dir);
 	close_fd(&w->exit_fd);
 }

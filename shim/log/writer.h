@@ -33,7 +33,7 @@ struct writer {
 	// The thread's own.
 	struct logfile log;
 	struct logline line[2]; // stdout, stderr
-	const char *journal_path;
+	struct place journal; // name NULL: none
 	int journal_fd;
 	int64_t journal_size;
 	int exit_fd;

@@ -72,7 +72,7 @@ static void write_exit(struct writer *w, const char *bytes, size_t len)
 static void answer_journal(struct writer *w, uint64_t since)
 {
 	size_t len = 0, size = 0;
-	char *map = journal_read_since(w->journal_path, since, &len, &size);
+	char *map = journal_read_since(&w->journal, since, &len, &size);
 	pthread_mutex_lock(&w->lock);
 	w->journal_map = map;
 	w->journal_len = len;
@@ -101,7 +101,7 @@ static void run_job(struct writer *w, const struct job *job, const char *bytes)
 			end_log(w);
 		return;
 	case JOB_JOURNAL:
-		journal_append(w->journal_path, &w->journal_fd, &w->journal_size, bytes, job->len);
+		journal_append(&w->journal, &w->journal_fd, &w->journal_size, bytes, job->len);
 		return;
 	case JOB_EXIT:
 		logfile_flush(&w->log);

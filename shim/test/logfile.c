@@ -153,6 +153,24 @@ static void reopening(void)
 	clear();
 }
 
+// The data root was renamed while the file was open: it turns where it is now.
+static void folder_moved(void)
+{
+	struct logfile log;
+	char moved[96];
+	open_log(&log, 4, 2);
+	snprintf(moved, sizeof moved, "%s-moved", dir);
+	CHECK(rename(dir, moved) == 0);
+	add(&log, "one\ntwo\n");
+	logfile_flush(&log);
+	CHECK(!logfile_owes(&log) && log.dropped_total == 0);
+	CHECK(rename(moved, dir) == 0);
+	expect(".1", "one\n");
+	expect("", "two\n");
+	close_log(&log);
+	clear();
+}
+
 void test_logfile(void)
 {
 	CHECK(mkdtemp(dir));
@@ -161,5 +179,6 @@ void test_logfile(void)
 	torn_tail();
 	no_room();
 	reopening();
+	folder_moved();
 	CHECK(rmdir(dir) == 0);
 }

@@ -7,16 +7,15 @@ import type { CommandLine } from '../core/options/flags.ts';
 import { helpText } from '../core/options/help.ts';
 import { OPTIONS } from '../core/options/table.ts';
 import type { Config } from '../core/options/table.ts';
-import { realPath } from '../sys/realPath.ts';
 import { sdNotify } from '../sys/sdNotify.ts';
 import type { Notify } from '../sys/sdNotify.ts';
 import type { Daemon } from './compose.ts';
-import { effectiveExecRoot, recordExecRoot } from './execRoot.ts';
 import { openListeners } from './listeners.ts';
 import { takeRoots, writePidFile } from './lock.ts';
 import { createLogger, logLevel } from './log.ts';
 import type { DaemonLogger } from './log.ts';
 import { readSource } from './readSource.ts';
+import { effectiveRoots, pendingRootText, recordRoot } from './roots.ts';
 import { describeOnUser1, stopRequested } from './signals.ts';
 import { COMMIT, VERSION } from './version.ts';
 
@@ -78,18 +77,19 @@ async function run({ commandLine, config: configured, logger, hangUps }: Run): P
   }
 
   using held = new DisposableStack();
-  const dataRoot = realPath(configured.dataRoot);
-  const { execRoot, pending } = effectiveExecRoot({ dataRoot, execRoot: configured.execRoot });
+  const { dataRoot, execRoot, pending, moved } = effectiveRoots(configured);
   const roots = { dataRoot, execRoot };
   const config = { ...configured, ...roots };
   held.use(takeRoots(config));
-  await recordExecRoot(config);
+  await recordRoot(roots, 'dataRoot');
+  if (!moved) await recordRoot(roots, 'execRoot');
   const gate = createGate();
   const listeners = await openListeners(config, gate.handler, logger);
   held.use(writePidFile(config.pidfile));
   try {
     const { compose } = await import('./compose.ts');
-    const daemon = await compose(config, logger, pending ? [`exec-root ${configured.execRoot} waits until no container of ${execRoot} runs`] : []);
+    const daemon = await compose(config, logger, { pending: pending.map(pendingRootText), moved });
+    await recordRoot(roots, 'execRoot');
     gate.open(daemon.handler);
     reloadOnHangUp({ commandLine, config: configured, roots, logger, hangUps, daemon, notify });
     logger.info('Daemon has completed initialization');

@@ -72,8 +72,16 @@ export interface Daemon {
   shutdown(how: Shutdown): Promise<void>;
 }
 
-/** Everything that has to be there before a request is answered. `pending`: options that changed and wait, one line each. */
-export async function compose(given: Config, logger: Logger, pending: readonly string[]): Promise<Daemon> {
+/** What was found out of the roots. */
+export interface RootsFound {
+  /** Options that changed and wait, one line each. */
+  readonly pending: readonly string[];
+  /** The data root has another path than when its running containers were started. */
+  readonly moved: boolean;
+}
+
+/** Everything that has to be there before a request is answered. */
+export async function compose(given: Config, logger: Logger, { pending, moved }: RootsFound): Promise<Daemon> {
   // The runtime takes no root filesystem that is behind a symbolic link.
   const config = { ...given, dataRoot: await realpath(given.dataRoot) };
   const { dataRoot, execRoot } = config;
@@ -120,7 +128,7 @@ export async function compose(given: Config, logger: Logger, pending: readonly s
     pending: () => [...pending, ...network.pending(), ...otherDrivers(driver, ctx.containers.all().map(({ record }) => record.storageDriver))],
   };
   await images.recover();
-  const { later } = await restoreContainers(ctx);
+  const { later } = await restoreContainers(ctx, { moved });
   for (const line of ctx.pending()) logger.warn(line);
   await clearLayers(ctx);
   await collectImages(ctx);

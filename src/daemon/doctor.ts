@@ -11,8 +11,9 @@ import type { Subject } from '../doctor/collect.ts';
 import { examine } from '../doctor/doctor.ts';
 import { EXIT_CODES } from '../doctor/finding.ts';
 import { realPath } from '../sys/realPath.ts';
-import { effectiveExecRoot } from './execRoot.ts';
 import { readSource } from './readSource.ts';
+import { effectiveRoots } from './roots.ts';
+import type { EffectiveRoots, Roots } from './roots.ts';
 import { netConfig } from './settings.ts';
 import { shimPath } from './shimPath.ts';
 
@@ -48,14 +49,14 @@ export async function doctor(args: readonly string[]): Promise<number> {
 async function subjectOf(given: Values): Promise<Subject> {
   const { flags, flagsOf } = await flagsFor(given);
   const { config, error } = tryConfigure(new Map([...flags, ...given]));
-  const dataRoot = tryRealPath(config.dataRoot);
+  const { dataRoot, execRoot, pending } = rootsOf({ dataRoot: tryRealPath(config.dataRoot), execRoot: config.execRoot });
   return {
-    config: { ...config, dataRoot },
+    config: { ...config, dataRoot, execRoot },
     configError: error,
     flagsOf,
     shimPath: foundShim(),
     netConfig: netConfig(config),
-    execRoot: execRootOf({ dataRoot, execRoot: config.execRoot }),
+    pendingRoots: pending,
   };
 }
 
@@ -108,13 +109,13 @@ function tryRealPath(given: string): string {
   }
 }
 
-function execRootOf(roots: { dataRoot: string; execRoot: string }): Subject['execRoot'] {
+function rootsOf(roots: Roots): EffectiveRoots {
   try {
-    return effectiveExecRoot(roots);
+    return effectiveRoots(roots);
   } catch (error) {
     // Not ours to read: then nothing below it is either, and that is said.
-    if (process.geteuid?.() !== 0) return { execRoot: tryRealPath(roots.execRoot), pending: false };
-    throw invalid(`cannot read which exec root is in use: ${messageOf(error)}`, error);
+    if (process.geteuid?.() !== 0) return { ...roots, execRoot: tryRealPath(roots.execRoot), pending: [], moved: false };
+    throw invalid(`cannot read which roots are in use: ${messageOf(error)}`, error);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Judges the host: what every container stands on. Pure. */
 import { otherDrivers } from '../core/container/otherDrivers.ts';
 import { isAlive } from './facts.ts';
-import type { Facts, RootFacts } from './facts.ts';
+import type { Facts, PendingRoot, RootFacts } from './facts.ts';
 import type { Finding } from './finding.ts';
 import { sizeText } from './sizeText.ts';
 
@@ -57,15 +57,17 @@ function unit({ host: { unit: found } }: Facts): Finding[] {
 const LITTLE_BYTES = 64n * 1024n * 1024n;
 const LITTLE_INODES = 1000n;
 
-function dataRoot({ host: { dataRoot: root } }: Facts): Finding {
-  return rootFinding('data root', root) ?? ok('data root', `${root.path}: ${sizeText(root.freeBytes)} of ${sizeText(root.totalBytes)} free`);
+function pendingRoot({ option, wanted, used }: PendingRoot): Finding {
+  return host({ level: 'note', check: option.replace('-', ' '), text: `${wanted} waits until no container of ${used} runs`, advice: 'stop them and restart the daemon to use the new one' });
 }
 
-function execRoot({ host: { execRoot: root, pendingExecRoot } }: Facts): Finding[] {
-  const findings: Finding[] = [];
-  if (pendingExecRoot !== '') {
-    findings.push(host({ level: 'note', check: 'exec root', text: `${pendingExecRoot} waits until no container of ${root.path} runs`, advice: 'stop them and restart the daemon to use the new one' }));
-  }
+function dataRoot({ host: { dataRoot: root, pendingRoots } }: Facts): Finding[] {
+  const waiting = pendingRoots.filter(({ option }) => option === 'data-root').map(pendingRoot);
+  return [...waiting, rootFinding('data root', root) ?? ok('data root', `${root.path}: ${sizeText(root.freeBytes)} of ${sizeText(root.totalBytes)} free`)];
+}
+
+function execRoot({ host: { execRoot: root, pendingRoots } }: Facts): Finding[] {
+  const findings = pendingRoots.filter(({ option }) => option === 'exec-root').map(pendingRoot);
   if (root.exists && root.type !== 'tmpfs') findings.push(host({ level: 'note', check: 'exec root', text: `${root.path} is on ${root.type}, not on a tmpfs`, advice: 'put it below /run: what it holds is void after a reboot' }));
   const bad = rootFinding('exec root', root);
   if (bad !== undefined) findings.push(bad);

@@ -15,7 +15,7 @@ import { mountOf, mountTable } from '../sys/mountTable.ts';
 import { run } from '../sys/spawn.ts';
 import { collectContainers } from './collectContainers.ts';
 import { isAlive } from './facts.ts';
-import type { ConfigFacts, Facts, KernelSummary, ProgramFacts, RootFacts, ShimProgramFacts, UnitFacts } from './facts.ts';
+import type { ConfigFacts, Facts, KernelSummary, PendingRoot, ProgramFacts, RootFacts, ShimProgramFacts, UnitFacts } from './facts.ts';
 import { networkChanges } from './networkChanges.ts';
 
 const PROGRAM_TIMEOUT_MS = 5000;
@@ -23,7 +23,7 @@ const UNIT = 'moored';
 
 /** What the composition root knows and this room may not ask for itself. */
 export interface Subject {
-  /** Its data root without symlinks. */
+  /** Its roots are those in use, without symlinks. */
   readonly config: Config;
   /** Why the configuration file cannot be used, or empty; then `config` has the defaults and the flags. */
   readonly configError: string;
@@ -31,13 +31,13 @@ export interface Subject {
   /** Empty: the program was not found. */
   readonly shimPath: string;
   readonly netConfig: NetConfig;
-  /** The exec root in use, and whether the configured one has to wait for it. */
-  readonly execRoot: { readonly execRoot: string; readonly pending: boolean };
+  /** Roots that the options name and that have to wait for those in use, which are `config`'s. */
+  readonly pendingRoots: readonly PendingRoot[];
 }
 
 export async function collect(subject: Subject): Promise<Facts> {
   const { config } = subject;
-  const roots = { dataRoot: config.dataRoot, execRoot: subject.execRoot.execRoot };
+  const roots = { dataRoot: config.dataRoot, execRoot: config.execRoot };
   const [gathered, dataRoot, execRoot, unit, nft, runtime, shim] = await Promise.all([
     collectContainers(roots, createShims({ shim: subject.shimPath })),
     rootFacts(roots.dataRoot),
@@ -66,7 +66,7 @@ export async function collect(subject: Subject): Promise<Facts> {
       },
       dataRoot,
       execRoot,
-      pendingExecRoot: subject.execRoot.pending ? config.execRoot : '',
+      pendingRoots: subject.pendingRoots,
       unit,
       kernel: kernelSummary(),
       nft,

@@ -14,7 +14,7 @@ export const wellHost: HostFacts = {
   config: { file: '/etc/docker/daemon.json', error: '', liveRestore: true, pipeSize: 1_048_576, storageDriver: 'overlay2', filters: true, flagsOf: 'daemon' },
   dataRoot: root('/var/lib/moored', 'ext4'),
   execRoot: root('/run/moored', 'tmpfs'),
-  pendingExecRoot: '',
+  pendingRoots: [],
   unit: { name: 'moored.service', killMode: 'process', delegate: true },
   kernel: { release: '6.1.0', overlay: true, seccomp: true, pidfd: true, cgroupVersion: 2, pipeMaxSize: 1_048_576 },
   nft: { path: '/usr/sbin/nft', version: 'nftables v1.0.6', error: '' },

@@ -32,6 +32,13 @@ export interface RootFacts {
   readonly totalInodes: bigint;
 }
 
+/** An option that counts when no container of the root in use runs any more. */
+export interface PendingRoot {
+  readonly option: 'data-root' | 'exec-root';
+  readonly wanted: string;
+  readonly used: string;
+}
+
 export interface UnitFacts {
   readonly name: string;
   readonly killMode: string;
@@ -70,8 +77,8 @@ export interface HostFacts {
   readonly config: ConfigFacts;
   readonly dataRoot: RootFacts;
   readonly execRoot: RootFacts;
-  /** The exec root that the options name, where it has to wait; else empty. */
-  readonly pendingExecRoot: string;
+  /** Roots that the options name, where they have to wait. */
+  readonly pendingRoots: readonly PendingRoot[];
   /** Undefined: no systemd, or no such unit. */
   readonly unit: UnitFacts | undefined;
   readonly kernel: KernelSummary;

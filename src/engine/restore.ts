@@ -10,27 +10,30 @@ import type { RestoreStep } from '../core/restorePlan.ts';
 import { Container } from './container.ts';
 import { runtimeTarget } from './context.ts';
 import type { EngineContext } from './context.ts';
+import { followDataRoot } from './followDataRoot.ts';
 import { giveBack, volumeNames } from './giveBack.ts';
 import { refreshNames } from './names.ts';
 import { placeholderRecord } from './placeholder.ts';
 import { abandon } from './recover.ts';
-import { carryOut, look, shimLost } from './restoreOne.ts';
+import { carryOut, look, lookAtProblem, shimLost } from './restoreOne.ts';
 import type { Task } from './restoreOne.ts';
 
 const AT_ONCE = 32;
 
 /**
  * Restores every container. Resolves when all that runs is known again, so that the API can be served; `later` holds
- * what follows in the background (stops with live restore off, starts by policy, removals).
+ * what follows in the background (stops with live restore off, starts by policy, removals). `moved`: the data root has
+ * another path than when these containers were started.
  */
-export async function restoreContainers(ctx: EngineContext): Promise<{ later: Promise<void> }> {
+export async function restoreContainers(ctx: EngineContext, options: { moved: boolean } = { moved: false }): Promise<{ later: Promise<void> }> {
   ctx.containers.shimLost = (container) => shimLost(ctx, container);
+  if (options.moved) await followDataRoot(ctx);
   const loaded = await ctx.store.loadAll();
   const present = new Set(await ctx.store.listExecDirs());
   const tasks = await mapLimit(loaded, AT_ONCE, (each) => look(ctx, each, present));
   await failpoint('restore.looked');
   for (const { id } of loaded) present.delete(id);
-  await mapLimit([...present], AT_ONCE, (id) => clearStray(ctx, id));
+  for (const stray of await mapLimit([...present], AT_ONCE, (id) => lookAtStray(ctx, id))) if (stray !== undefined) tasks.push(stray);
   const live = tasks.filter((task) => task.live).map(({ container }) => container);
   await ctx.network.restore(live.flatMap(({ id, sandbox }) => (sandbox === null ? [] : [{ containerId: id, sandbox }])));
   await ctx.names.restore(live.map(({ id }) => id));
@@ -55,7 +58,18 @@ const LATER: ReadonlySet<RestoreStep['step']> = new Set(['remove', 'stop', 'star
 /** What must be done before the API answers; the rest may take its time. */
 const isImmediate = ({ step }: RestoreStep): boolean => !LATER.has(step);
 
-/** A folder in the exec root that no record claims: a removal or a create that a crash cut short, with all it may have started. */
+/**
+ * A folder in the exec root that no record claims. One that runs is nobody's to end: the data root may be another one than
+ * it was started with. Else it is what a crash left of a removal or a create.
+ */
+async function lookAtStray(ctx: EngineContext, id: string): Promise<Task | undefined> {
+  const { init, status } = await ctx.shims.liveness(ctx.store.paths(id).execDir);
+  const started = status.kind === 'ok' && (status.value.state === 'running' || status.value.state === 'restarting');
+  if (started && init === 'alive') return await lookAtProblem(ctx, { id, reason: `it has no record in ${ctx.settings().dataRoot}` });
+  await clearStray(ctx, id);
+  return undefined;
+}
+
 async function clearStray(ctx: EngineContext, id: string): Promise<void> {
   ctx.logger.warn('a container without a record is cleared away', { container: id });
   const stray = new Container(placeholderRecord(id), { kind: 'exited' });

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../base/errors.ts';
+import type { ContainerRecord } from '../core/container/record.ts';
 import type { LoadedContainer } from '../core/ports/containerStore.ts';
 import type { Liveness } from '../core/ports/shim.ts';
 import { planRestore } from '../core/restorePlan.ts';
@@ -35,7 +36,7 @@ const SILENT_PAUSE_MS = 1000;
 export async function look(ctx: EngineContext, loaded: LoadedContainer, present: ReadonlySet<string>): Promise<Task> {
   try {
     if (loaded.kind === 'problem') return await lookAtProblem(ctx, loaded);
-    const { record } = loaded;
+    const record = withVolumePaths(ctx, loaded.record);
     const view = await ctx.store.loadView(record.id);
     const container = new Container(record, { kind: record.startedBefore && view.facts.startedNs !== 0n ? 'exited' : 'created' });
     ctx.containers.add(container);
@@ -51,7 +52,15 @@ export async function look(ctx: EngineContext, loaded: LoadedContainer, present:
   }
 }
 
-async function lookAtProblem(ctx: EngineContext, loaded: { id: string; reason: string }): Promise<Task> {
+/** Where its volumes are now: the data root may have been moved. */
+function withVolumePaths(ctx: EngineContext, record: ContainerRecord): ContainerRecord {
+  if (!record.mounts.some(({ type }) => type === 'volume')) return record;
+  const paths = new Map(ctx.volumes.list().map(({ name, mountpoint }) => [name, mountpoint]));
+  return { ...record, mounts: record.mounts.map((mount) => (mount.type === 'volume' ? { ...mount, source: paths.get(mount.name) ?? mount.source } : mount)) };
+}
+
+/** One whose record is no help: listed with the reason, and with what is known of its process. */
+export async function lookAtProblem(ctx: EngineContext, loaded: { id: string; reason: string }): Promise<Task> {
   const container = new Container(placeholderRecord(loaded.id), { kind: 'exited' }, loaded.reason);
   ctx.containers.add(container);
   container.sandbox = await ctx.store.loadSandbox(loaded.id);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { internal } from '../base/errors.ts';
 import type { RuntimePort, RuntimeResources, RuntimeState, RuntimeTarget } from '../core/ports/runtime.ts';
 import { invoke, isUnknownContainer, mustInvoke } from './invoke.ts';
+import { rootMoved } from './rootMoved.ts';
 import { top } from './top.ts';
 
 const STATUSES: readonly RuntimeState['status'][] = ['creating', 'created', 'running', 'pausing', 'paused', 'stopped'];
@@ -38,6 +39,8 @@ export const ociRuntime: RuntimePort = {
   async kill(target, signalNumber, { signal, all } = {}) {
     await mustInvoke({ target, args: ['kill', ...(all === true ? ['--all'] : []), target.id, String(signalNumber)], signal });
   },
+
+  rootMoved,
 
   async delete(target, { signal } = {}) {
     const args = ['delete', '--force', target.id];

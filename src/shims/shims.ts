@@ -5,7 +5,7 @@ import { readExit, readHealth, readJournal, readStatus } from './files.ts';
 import { SocketShimHandle } from './handle.ts';
 import { inheritedSpec, launchShim } from './launcher.ts';
 import { liveness } from './liveness.ts';
-import { encodeContainerSpec, encodeExecSpec } from './spec.ts';
+import { encodeContainerSpec, encodeExecSpec, readPlaces, writePlaces } from './spec.ts';
 
 export interface ShimsConfig {
   /** Path of `moored-shim`. */
@@ -47,6 +47,8 @@ export function createShims({ shim }: ShimsConfig): ShimPort {
     },
     liveness: (dir) => liveness(new SocketShimHandle(dir)),
     end: endShims,
+    readPlaces,
+    writePlaces,
     readStatus,
     readHealth,
     readExit,

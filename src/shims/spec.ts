@@ -1,8 +1,9 @@
 /** The file `spec` (docs/shim-contract.md section 3): what the daemon tells a shim at its birth. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ContainerShimSpec, ExecShimSpec, ShimHealthSpec, ShimLogSpec, ShimPortSpec } from '../core/ports/shim.ts';
-import { encodeRecord, parseRecord } from './codec.ts';
+import type { ContainerShimSpec, ExecShimSpec, ShimHealthSpec, ShimLogSpec, ShimPlaces, ShimPortSpec } from '../core/ports/shim.ts';
+import { writeFileAtomic } from '../store/record.ts';
+import { encodeRecord, encodeWord, parseRecord } from './codec.ts';
 import type { PairValue, RecordLine } from './codec.ts';
 
 /** Descriptor 3 is the ready pipe; the port sockets follow it. */
@@ -17,6 +18,26 @@ export async function readSpecPipeSize(dir: string): Promise<number | undefined>
   } catch {
     return undefined;
   }
+}
+
+const PLACES = { 'log-path': 'log', 'exit-path': 'exit', 'journal-path': 'journal' } as const;
+
+/** Where a container's shim was told that its files and the runtime's are; undefined if its orders cannot be read. */
+export async function readPlaces(dir: string): Promise<(ShimPlaces & { runtimeRoot: string }) | undefined> {
+  const read = parseRecord('spec', await readFile(join(dir, 'spec')), (fields) => ({
+    log: fields.text('log-path'), exit: fields.text('exit-path'), journal: fields.text('journal-path'), runtimeRoot: fields.text('runtime-root'),
+  }));
+  return read.kind === 'ok' ? read.value : undefined;
+}
+
+/** Other places in its orders; all else stays as it is, whoever wrote it. */
+export async function writePlaces(dir: string, places: ShimPlaces): Promise<void> {
+  const file = join(dir, 'spec');
+  const lines = (await readFile(file, 'utf8')).split('\n').map((line) => {
+    const [key = ''] = line.split(' ', 1);
+    return key in PLACES ? `${key} ${encodeWord(places[PLACES[key as keyof typeof PLACES]])}` : line;
+  });
+  await writeFileAtomic(file, lines.join('\n'), { durable: false, mode: 0o600 });
 }
 
 export const encodeExecSpec = (spec: ExecShimSpec): string => encodeRecord('spec', present(execLines(spec)));

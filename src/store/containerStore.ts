@@ -2,8 +2,8 @@
  * Where a container lies: its desired state in the data root, what a reboot voids in the exec root (design, "Where
  * things lie"). The shim writes its own files beside the daemon's; neither writes the other's.
  */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { errnoOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import { KeyedMutex } from '../base/keyedMutex.ts';
@@ -156,6 +156,14 @@ export class ContainerStore implements ContainerStorePort {
     await Promise.all(texts.map(async ([path, text]) => {
       if (text !== undefined) await writeFile(path, text, { mode: 0o644 });
     }));
+  }
+
+  async leadHere(earlier: string): Promise<void> {
+    try {
+      await symlink(dirname(this.#dataRoot), earlier);
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+    }
   }
 
   async saveSandbox(id: string, sandbox: Sandbox): Promise<void> {

@@ -135,7 +135,7 @@ test('a second shim in the same folder is refused and the first is not disturbed
   assert.equal(second.ready.ok, false);
   assert.match(second.ready.pairs['message'] ?? '', /another shim/);
   assert.equal((await control.request('state'))['state'], 'running');
-  assert.equal((await (await c.connect()).request('hello'))['contract'], '1.0');
+  assert.equal((await (await c.connect()).request('hello'))['contract'], '1.1');
 });
 
 test('SIGTERM to the shim stops the container and says that the host goes down', async (t) => {

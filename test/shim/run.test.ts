@@ -85,7 +85,7 @@ test('hello, state and malformed requests', async (t) => {
   const c = new Container(t, { args: ['sleep', '100'] });
   const { control, pid } = await c.start();
   const hello = await control.request('hello');
-  assert.equal(hello['contract'], '1.0');
+  assert.equal(hello['contract'], '1.1');
   const state = await control.request('state');
   assert.equal(state['state'], 'running');
   assert.equal(state['pid'], String(pid));
@@ -120,8 +120,8 @@ test('a 65th connection is told that the shim is busy, and has its place when an
   assert.match((await late.line()) ?? '', /^err kind=busy/);
   const [first, second] = clients;
   first?.close();
-  assert.equal((await second?.request('hello'))?.['contract'], '1.0');
-  assert.equal((await (await c.connect()).request('hello'))['contract'], '1.0');
+  assert.equal((await second?.request('hello'))?.['contract'], '1.1');
+  assert.equal((await (await c.connect()).request('hello'))['contract'], '1.1');
 });
 
 test('a process that ends while its stdin is still being sent gives its client an end and no reset', async (t) => {

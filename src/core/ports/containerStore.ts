@@ -47,6 +47,9 @@ export interface ContainerStorePort {
   /** Files that are mounted into the container (`hosts`, `hostname`, `resolv.conf`), 0644 as Docker has them. */
   writeEtc(id: string, files: { hosts?: string; hostname?: string; resolvConf?: string }): Promise<void>;
 
+  /** Makes an earlier path of the data root lead to the present one, where nothing else is by now. */
+  leadHere(earlier: string): Promise<void>;
+
   saveSandbox(id: string, sandbox: Sandbox): Promise<void>;
   loadSandbox(id: string): Promise<Sandbox | null>;
 

@@ -64,6 +64,11 @@ export interface RuntimePort {
   state(target: RuntimeTarget, options?: RuntimeCallOptions): Promise<RuntimeState | undefined>;
   /** To init, or to every process of the container. */
   kill(target: RuntimeTarget, signal: number, options?: RuntimeCallOptions & { readonly all?: boolean }): Promise<void>;
+  /**
+   * Corrects where the runtime believes a container's root filesystem to be, after it was moved: runc goes there before
+   * each exec. Nothing happens if it is right, or if the runtime notes no such thing.
+   */
+  rootMoved(target: Pick<RuntimeTarget, 'id' | 'runtimeRoot'>, change: (rootfs: string) => string): Promise<void>;
   /** `--force`: kills what is left. One that is not there is already deleted. */
   delete(target: RuntimeTarget, options?: RuntimeCallOptions): Promise<void>;
 }

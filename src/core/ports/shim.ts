@@ -291,6 +291,13 @@ export interface LaunchOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Files of a container's shim in the data root, absolute. */
+export interface ShimPlaces {
+  readonly log: string;
+  readonly exit: string;
+  readonly journal: string;
+}
+
 export interface ShimPort {
   /** Writes `spec`, starts the shim and waits until the container is created. `dir` holds the OCI bundle. After a failure nothing of the shim's stays. */
   launch(dir: string, spec: ContainerShimSpec, options?: LaunchOptions): Promise<Launched>;
@@ -308,6 +315,10 @@ export interface ShimPort {
    * themselves within `graceMs` are killed.
    */
   end(dir: string, graceMs: number): Promise<void>;
+  /** Where a container's shim, and one that takes its place, was told that its files and the runtime's are; undefined if its orders cannot be read. */
+  readPlaces(dir: string): Promise<(ShimPlaces & { readonly runtimeRoot: string }) | undefined>;
+  /** Corrects them after the data root was moved. A shim that runs follows the folders by itself (contract 1.1). */
+  writePlaces(dir: string, places: ShimPlaces): Promise<void>;
   readStatus(dir: string): Promise<Read<ShimStatus>>;
   /** The last probes, oldest first. */
   readHealth(dir: string): Promise<Read<readonly HealthProbe[]>>;
