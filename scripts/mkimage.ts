@@ -101,10 +101,14 @@ async function busyboxLayer(busybox: string): Promise<Entry[]> {
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** The archive's bytes: a base layer, and one for each list of `extraLayers`. */
+/** The archive's bytes: a base layer of busybox, and one for each list of `extraLayers`. */
 export async function makeBusyboxArchive(options: ImageOptions = {}): Promise<Buffer> {
-  const base = await busyboxLayer(options.busybox ?? '/bin/busybox');
-  const layers = [base, ...(options.extraLayers ?? [])].map(makeTar);
+  return makeArchive([await busyboxLayer(options.busybox ?? '/bin/busybox'), ...(options.extraLayers ?? [])], options);
+}
+
+/** An archive's bytes: one layer for each list, lowest first. */
+export function makeArchive(contents: readonly (readonly Entry[])[], options: Omit<ImageOptions, 'extraLayers' | 'busybox'>): Buffer {
+  const layers = contents.map(makeTar);
   const config = Buffer.from(JSON.stringify({
     architecture: process.arch === 'x64' ? 'amd64' : process.arch,
     os: 'linux',

@@ -316,12 +316,14 @@ export class Network implements NetworkPort {
   }
 
   #wantedPorts(): WantedPort[] {
-    return [...this.#sandboxes.values()].flatMap(({ endpoints }) => endpoints).filter(({ hostLink }) => hostLink !== '').map((endpoint) => {
+    // The bridge of a network that a newer release recorded is claimed likewise.
+    const newer = this.#table.newerBridges().map((name): WantedPort => ({ name }));
+    return newer.concat([...this.#sandboxes.values()].flatMap(({ endpoints }) => endpoints).filter(({ hostLink }) => hostLink !== '').map((endpoint): WantedPort => {
       const network = this.#table.get(endpoint.networkId);
       // Its network's record is lost: the link is claimed, and left as it is.
       if (network === undefined) return { name: endpoint.hostLink };
       return { name: endpoint.hostLink, place: { bridge: network.bridge, isolated: !bridgeOptions(network.options).icc && canIsolate() } };
-    });
+    }));
   }
 
   /** Forwarding. If it was off, other traffic is not to pass because of us. */

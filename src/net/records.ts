@@ -6,6 +6,18 @@ import type { NetworkRecord } from '../core/ports/network.ts';
 import { makeDirectory, readRecord, removeRecord, removeTemporaries, writeRecord } from '../store/record.ts';
 
 const SUFFIX = '.json';
+const SCHEMA = 1;
+
+/** What a newer release recorded: known well enough to keep out of its way. */
+export interface NewerNetwork {
+  readonly id: string;
+  /** Empty if it cannot be told. */
+  readonly name: string;
+  /** Empty if it cannot be told. */
+  readonly bridge: string;
+  /** Why it cannot be used. */
+  readonly problem: string;
+}
 
 export class NetworkRecords {
   readonly #directory: string;
@@ -16,19 +28,20 @@ export class NetworkRecords {
     this.#logger = logger;
   }
 
-  /** All networks that can be read; one that cannot is left out and said, never deleted. */
-  async load(): Promise<NetworkRecord[]> {
+  /** All networks; a record that is damaged is put aside and said, never deleted, and a newer one left as it is. */
+  async load(): Promise<{ networks: NetworkRecord[]; newer: NewerNetwork[] }> {
     await makeDirectory(this.#directory);
     await removeTemporaries(this.#directory);
     const names = (await readdir(this.#directory)).filter((name) => name.endsWith(SUFFIX) && !name.startsWith('.')).toSorted();
     const networks: NetworkRecord[] = [];
+    const newer: NewerNetwork[] = [];
     for (const name of names) {
-      const read = await readRecord<NetworkRecord>(join(this.#directory, name), { schema: 1, parse: parseNetwork });
+      const read = await readRecord<NetworkRecord>(join(this.#directory, name), { schema: SCHEMA, parse: parseNetwork });
       if (read.kind === 'ok') networks.push(read.value);
       if (read.kind === 'damaged') this.#logger.error('a network record is damaged', { file: name, reason: read.reason, quarantined: read.quarantined });
-      if (read.kind === 'newer') this.#logger.error('a network record is of a newer release', { file: name, schema: read.schema });
+      if (read.kind === 'newer') newer.push(newerNetwork(name.slice(0, -SUFFIX.length), read));
     }
-    return networks;
+    return { networks, newer };
   }
 
   async save(network: NetworkRecord): Promise<void> {
@@ -39,6 +52,12 @@ export class NetworkRecords {
   async remove(id: string): Promise<void> {
     await removeRecord(join(this.#directory, `${id}${SUFFIX}`));
   }
+}
+
+function newerNetwork(id: string, { schema, value }: { schema: number; value: Readonly<Record<string, unknown>> }): NewerNetwork {
+  const text = (key: string): string => (typeof value[key] === 'string' ? value[key] : '');
+  const name = text('name');
+  return { id, name, bridge: text('bridge'), problem: `network ${name === '' ? id : name} cannot be used: its record was written by a newer release (schema ${schema}; this one reads up to ${SCHEMA})` };
 }
 
 function parseNetwork(value: Record<string, unknown>): NetworkRecord {

@@ -11,6 +11,7 @@ import { defaultBridge, defaultBridgeName, differences, emptyNetwork } from '../
 import type { NetworkPort, NetworkRecord } from '../core/ports/network.ts';
 import { linkAddresses, routedPrefixes } from './host.ts';
 import { NetworkRecords } from './records.ts';
+import type { NewerNetwork } from './records.ts';
 
 export interface NetworkDeps {
   /** `<data-root>/networks`. */
@@ -29,6 +30,8 @@ export class NetworkTable {
   readonly #deps: NetworkDeps;
   readonly #records: NetworkRecords;
   readonly #networks = new Map<string, NetworkRecord>();
+  /** Of a newer release: their names and bridges are taken, and nothing of them is used or changed. */
+  #newer: readonly NewerNetwork[] = [];
 
   constructor(deps: NetworkDeps) {
     this.#deps = deps;
@@ -47,6 +50,11 @@ export class NetworkTable {
     return this.#networks.get(id);
   }
 
+  /** Bridges of networks that a newer release recorded. */
+  newerBridges(): string[] {
+    return this.#newer.map(({ bridge }) => bridge).filter((bridge) => bridge !== '');
+  }
+
   /** By full id, name, or a prefix of an id that fits one only. */
   resolve(nameOrId: string): NetworkRecord {
     const exact = this.#networks.get(nameOrId);
@@ -56,6 +64,8 @@ export class NetworkTable {
     const found = named.length > 0 || nameOrId === '' ? named : this.list().filter(({ id }) => id.startsWith(nameOrId));
     if (found.length > 1) throw invalid(`network ${nameOrId} is ambiguous (${found.length} matches found based on ID prefix)`);
     const [network] = found;
+    const newer = this.#newer.find(({ id, name }) => name === nameOrId || (nameOrId !== '' && id.startsWith(nameOrId)));
+    if (network === undefined && newer !== undefined) throw conflict(newer.problem);
     if (network === undefined) throw notFound(`network ${nameOrId} not found`);
     return network;
   }
@@ -65,6 +75,8 @@ export class NetworkTable {
     const { bridgeName, ...wanted } = request;
     if (wanted.driver !== 'bridge') throw forbidden(`only one instance of "${wanted.driver}" network is allowed`);
     if (this.list().some(({ name }) => name === wanted.name)) throw conflict(`network with name ${wanted.name} already exists`);
+    const newer = this.#newer.find(({ name }) => name === wanted.name);
+    if (newer !== undefined) throw conflict(`network with name ${wanted.name} already exists: ${newer.problem}`);
     if (!wanted.enableIpv4 && !wanted.enableIpv6) throw invalid('IPv4 or IPv6 must be enabled');
     const options = { ...this.#deps.config.defaultNetworkOptions['bridge'], ...wanted.options };
     bridgeOptions(options);
@@ -92,6 +104,8 @@ export class NetworkTable {
     const bridge = given === '' ? bridgeNameOf(id) : given;
     if (!isLinkName(bridge)) throw invalid(`invalid bridge name "${bridge}"`);
     const holder = this.bridges().find((network) => network.bridge === bridge);
+    const newer = this.#newer.find((network) => network.bridge === bridge);
+    if (newer !== undefined) throw forbidden(`cannot create network ${id} (${bridge}): ${newer.problem}`);
     if (holder !== undefined) throw forbidden(`cannot create network ${id} (${bridge}): conflicts with network ${holder.id} (${bridge}): networks have same bridge name`);
     return bridge;
   }
@@ -119,12 +133,16 @@ export class NetworkTable {
 
   /** Reads the records, and makes the predefined networks what the options want. Gives what has to wait, one line each. */
   async load(isUsed: (networkId: string) => boolean): Promise<string[]> {
-    for (const network of await this.#records.load()) this.#networks.set(network.id, network);
+    const { networks, newer } = await this.#records.load();
+    for (const network of networks) this.#networks.set(network.id, network);
+    this.#newer = newer;
     const { clock, newId } = this.#deps;
+    const known = new Set([...networks, ...newer].map(({ name }) => name));
     for (const name of ['host', 'none'] as const) {
-      if (!this.list().some((network) => network.name === name)) await this.save(emptyNetwork(name, { newId, nowNs: clock.nowNs() }));
+      if (!known.has(name)) await this.save(emptyNetwork(name, { newId, nowNs: clock.nowNs() }));
     }
-    return this.#loadDefault(isUsed);
+    const problems = newer.map(({ problem }) => problem);
+    return newer.some(({ name }) => name === 'bridge') ? problems : [...problems, ...(await this.#loadDefault(isUsed))];
   }
 
   async #loadDefault(isUsed: (networkId: string) => boolean): Promise<string[]> {

@@ -48,6 +48,6 @@ test('damaged records are quarantined with their bytes, newer ones refused and l
     if (read.kind === 'damaged') assert.equal(await readFile(read.quarantined, 'utf8'), bytes);
   }
   await writeFile(path, '{"schema":2,"name":"b"}');
-  assert.deepEqual(await readRecord(path, options), { kind: 'newer', schema: 2 });
+  assert.deepEqual(await readRecord(path, options), { kind: 'newer', schema: 2, value: { schema: 2, name: 'b' } });
   assert.equal(await readFile(path, 'utf8'), '{"schema":2,"name":"b"}');
 });

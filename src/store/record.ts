@@ -20,7 +20,8 @@ export type RecordRead<T> =
   | { kind: 'ok'; value: T }
   | { kind: 'missing' }
   | { kind: 'damaged'; reason: string; quarantined: string }
-  | { kind: 'newer'; schema: number };
+  /** `value`: what a newer release wrote, of which nothing is certain. */
+  | { kind: 'newer'; schema: number; value: Readonly<Record<string, unknown>> };
 
 export interface ReadOptions<T extends Versioned> {
   /** The newest schema this release knows. */
@@ -79,7 +80,7 @@ export async function readRecord<T extends Versioned>(path: string, options: Rea
   try {
     const value = decodeRecord(text);
     if (value['schema'] !== undefined && typeof value['schema'] === 'number' && value['schema'] > options.schema) {
-      return { kind: 'newer', schema: value['schema'] };
+      return { kind: 'newer', schema: value['schema'], value };
     }
     return { kind: 'ok', value: options.parse(value) };
   } catch (error) {
