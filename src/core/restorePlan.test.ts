@@ -50,6 +50,7 @@ test('a start that was cut short is taken back, and made again only by a policy'
 
 test('what is not understood is listed, with its pid, and never killed', () => {
   assert.deepEqual(steps(record('no'), { shim: 'silent' }), ['mark-broken', 'await-shim']);
+  assert.deepEqual(steps(record('always'), { shim: 'foreign', problem: 'another major' }, false), ['mark-broken']);
   const [step] = planRestore(record('always'), { ...SEEN, shim: 'gone', init: 'unknown', shimState: undefined, problem: 'unreadable' }, { liveRestore: false });
   assert.deepEqual(step, { step: 'mark-broken', reason: 'unreadable', pid: 7 });
 });

@@ -9,9 +9,9 @@ import type { ExitCode } from './ports/shim.ts';
 export interface Observed {
   /**
    * - `none`: nothing of this boot: no folder in the exec root, or one of an earlier boot.
-   * - `answering` / `silent` / `gone`: the shim's process.
+   * - `answering` / `foreign` / `silent` / `gone`: the shim's process; a foreign one speaks another major of the contract.
    */
-  shim: 'none' | 'answering' | 'silent' | 'gone';
+  shim: 'none' | 'answering' | 'foreign' | 'silent' | 'gone';
   /** The container's init. */
   init: 'alive' | 'gone' | 'unknown';
   /** Init's pid, 0 if it is not known to be there. */
@@ -64,6 +64,8 @@ export function planRestore(record: ContainerRecord, observed: Observed, options
       // Without a status it is at work on a start that was cut short, and leaves by itself.
       if (observed.shimState === undefined && observed.problem === '') return abandoned(record, observed);
       return [{ step: 'mark-broken', reason: 'its shim does not answer', pid: observed.pid }, { step: 'await-shim' }];
+    case 'foreign':
+      return [{ step: 'mark-broken', reason: observed.problem, pid: observed.pid }];
     case 'answering':
       return planAnswering(record, observed, options);
     case 'gone':

@@ -76,6 +76,7 @@ const CONTAINER_CASES: [string, Partial<ContainerFacts>, Level, RegExp][] = [
   ['a damaged view', { view: { kind: 'damaged', reason: 'torn' } }, 'note', /made anew/],
   ['a damaged status', { status: { kind: 'damaged', reason: 'torn' }, shimStatus: undefined, init: 'unknown' }, 'problem', /status: of its shim is damaged: torn/],
   ['a shim that is gone', { shim: 'gone' }, 'problem', /shim: is gone/],
+  ['a shim of another contract', { shim: 'foreign', contract: '2.0' }, 'problem', /speaks contract 2\.0, which this release does not know/],
   ['a shim that is stopped', { shim: 'stopped' }, 'problem', /stopped by a signal \(process 100\)/],
   ['a shim that hangs', { shim: 'silent' }, 'problem', /does not answer/],
   ['a shim in a service', { shimService: 'moored.service' }, 'problem', /cgroup of moored\.service/],

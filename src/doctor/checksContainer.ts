@@ -36,11 +36,13 @@ function status({ status: condition }: ContainerFacts): ReturnType<Check> {
   return [{ level: levelOf(condition), check: 'status', text: `of its shim is ${reasonOf(condition)}`, advice: 'stop and start the container at the next occasion' }];
 }
 
-function shim({ shim: found, shimStatus, init: process }: ContainerFacts): ReturnType<Check> {
+function shim({ shim: found, contract, shimStatus, init: process }: ContainerFacts): ReturnType<Check> {
   const pid = shimStatus?.shimPid ?? 0;
   switch (found) {
     case 'answering':
       return [{ level: 'ok', check: 'shim', text: `answers (process ${pid}, version ${shimStatus?.shimVersion ?? '?'}, contract ${shimStatus?.contract ?? '?'})` }];
+    case 'foreign':
+      return [{ level: 'problem', check: 'shim', text: `speaks contract ${contract}, which this release does not know (process ${pid})`, advice: 'start the release that started it; this one can only stop the container' }];
     case 'stopped':
       return [{ level: 'problem', check: 'shim', text: `is stopped by a signal (process ${pid}): no log, no restarts, no stop in order`, advice: `kill -CONT ${pid}` }];
     case 'silent':

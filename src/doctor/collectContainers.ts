@@ -86,6 +86,7 @@ async function collectContainer(id: string, { roots, shims, mounted }: Surroundi
     status: conditionOfRead(liveness.status),
     shimStatus,
     shim: await shimOf(liveness, shimStatus),
+    contract: liveness.contract,
     init: liveness.init,
   } satisfies Partial<ContainerFacts>;
   return { ...base, ...(isAlive(base) ? await holdings(execDir, { shimStatus, record, mounted }) : NOTHING_HELD) };

@@ -46,6 +46,7 @@ export const wellContainer: ContainerFacts = {
   status: { kind: 'ok' },
   shimStatus: wellStatus,
   shim: 'answering',
+  contract: '1.0',
   init: 'alive',
   shimService: '',
   pipeAsked: 1_048_576,

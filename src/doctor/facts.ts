@@ -122,6 +122,8 @@ export interface ContainerFacts {
   readonly status: Condition;
   readonly shimStatus: ShimStatus | undefined;
   readonly shim: Liveness['shim'] | 'stopped';
+  /** The contract that its shim speaks, or empty. */
+  readonly contract: string;
   readonly init: Liveness['init'];
   /** The service in whose cgroup its shim lies, so that it would end with it; or empty. */
   readonly shimService: string;

@@ -79,11 +79,17 @@ async function observe(ctx: EngineContext, container: Container, present: boolea
     shim: none ? 'none' : shim,
     ...init,
     shimState: status.kind === 'ok' ? status.value.state : undefined,
-    problem: status.kind === 'problem' ? `its shim's status cannot be read: ${status.message}` : '',
+    problem: problemOf(liveness),
     exitCode: exit.kind === 'ok' ? exit.value.exitCode : container.view.facts.exitCode,
     restartCount: exit.kind === 'ok' ? exit.value.restartCount : container.view.facts.restartCount,
     frozen: init.init === 'alive' && (await ctx.cgroups.frozen(cgroupPathOf(ctx, container))),
   };
+}
+
+/** Why its shim cannot be understood, or empty. */
+function problemOf({ shim, contract, status }: Liveness): string {
+  if (shim === 'foreign') return `its shim speaks contract ${contract}, which this release does not know`;
+  return status.kind === 'problem' ? `its shim's status cannot be read: ${status.message}` : '';
 }
 
 /** A view that was lost is made again from the journal. */

@@ -211,7 +211,8 @@ export class Network implements NetworkPort {
   #firewallRequest(): FirewallRequest {
     const { iptables: v4, ip6tables: v6 } = this.#deps.config;
     return {
-      networks: this.#table.bridges().map((network) => firewallNetwork(network, { v4, v6 })),
+      // Containers may run on one that a newer release recorded.
+      networks: [...this.#table.bridges(), ...this.#table.newer().flatMap(({ known }) => known ?? [])].map((network) => firewallNetwork(network, { v4, v6 })),
       ports: [...this.#sandboxes].filter(([id]) => !this.#withdrawn.has(id)).flatMap(([, sandbox]) => this.#translations(sandbox)),
       dropOthers: this.#dropOthers,
     };
@@ -317,7 +318,7 @@ export class Network implements NetworkPort {
 
   #wantedPorts(): WantedPort[] {
     // The bridge of a network that a newer release recorded is claimed likewise.
-    const newer = this.#table.newerBridges().map((name): WantedPort => ({ name }));
+    const newer = this.#table.newer().map(({ bridge }): WantedPort => ({ name: bridge }));
     return newer.concat([...this.#sandboxes.values()].flatMap(({ endpoints }) => endpoints).filter(({ hostLink }) => hostLink !== '').map((endpoint): WantedPort => {
       const network = this.#table.get(endpoint.networkId);
       // Its network's record is lost: the link is claimed, and left as it is.

@@ -15,6 +15,8 @@ export interface NewerNetwork {
   readonly name: string;
   /** Empty if it cannot be told. */
   readonly bridge: string;
+  /** What of it this release knows, if that is whole: enough to let the packets of those that run on it pass. */
+  readonly known: NetworkRecord | undefined;
   /** Why it cannot be used. */
   readonly problem: string;
 }
@@ -57,7 +59,15 @@ export class NetworkRecords {
 function newerNetwork(id: string, { schema, value }: { schema: number; value: Readonly<Record<string, unknown>> }): NewerNetwork {
   const text = (key: string): string => (typeof value[key] === 'string' ? value[key] : '');
   const name = text('name');
-  return { id, name, bridge: text('bridge'), problem: `network ${name === '' ? id : name} cannot be used: its record was written by a newer release (schema ${schema}; this one reads up to ${SCHEMA})` };
+  return { id, name, bridge: text('bridge'), known: knownOf(value), problem: `network ${name === '' ? id : name} cannot be used: its record was written by a newer release (schema ${schema}; this one reads up to ${SCHEMA})` };
+}
+
+function knownOf(value: Readonly<Record<string, unknown>>): NetworkRecord | undefined {
+  try {
+    return parseNetwork({ ...value });
+  } catch {
+    return undefined;
+  }
 }
 
 function parseNetwork(value: Record<string, unknown>): NetworkRecord {

@@ -50,9 +50,9 @@ export class NetworkTable {
     return this.#networks.get(id);
   }
 
-  /** Bridges of networks that a newer release recorded. */
-  newerBridges(): string[] {
-    return this.#newer.map(({ bridge }) => bridge).filter((bridge) => bridge !== '');
+  /** Of networks with a bridge that a newer release recorded: what has to be left in peace. */
+  newer(): NewerNetwork[] {
+    return this.#newer.filter(({ bridge }) => bridge !== '');
   }
 
   /** By full id, name, or a prefix of an id that fits one only. */

@@ -6,6 +6,8 @@ import type { Read } from '../core/ports/shim.ts';
 
 export const MAJOR = 1;
 export const MINOR = 0;
+/** Whether a shim's contract (`1.0`) is of this daemon's major: all its minors are spoken. */
+export const isSpoken = (contract: string): boolean => contract.split('.')[0] === String(MAJOR);
 /** No record is anywhere near this long. */
 export const MAX_RECORD_BYTES = 1024 * 1024;
 

@@ -4,7 +4,7 @@ import { internal, unavailable } from '../base/errors.ts';
 import type { AttachOptions, PolicyChange, ShimHandle, ShimStatus, ShimWatch, StopOrder, WatchOptions } from '../core/ports/shim.ts';
 import { call, request } from './client.ts';
 import type { CallOptions } from './client.ts';
-import { DamagedError, MAJOR } from './codec.ts';
+import { DamagedError, isSpoken, MAJOR } from './codec.ts';
 import { shimName } from './naming.ts';
 import { decodeStatus } from './status.ts';
 import { watchShim } from './watch.ts';
@@ -31,7 +31,7 @@ export class SocketShimHandle implements ShimHandle {
   /** Throws `unavailable` if the shim speaks another major of the contract. */
   async requireSpoken(): Promise<void> {
     const { contract, version } = await this.hello();
-    if (contract.split('.')[0] !== String(MAJOR)) {
+    if (!isSpoken(contract)) {
       throw unavailable(`${shimName(this.dir)} (version ${version}) speaks contract ${contract}, this daemon ${MAJOR}`);
     }
   }

@@ -5,6 +5,7 @@
 import { readFile, readlink } from 'node:fs/promises';
 import type { Liveness, Read, ShimStatus } from '../core/ports/shim.ts';
 import { isFolderLocked } from '../sys/flock.ts';
+import { isSpoken } from './codec.ts';
 import { readStatus } from './files.ts';
 import type { SocketShimHandle } from './handle.ts';
 
@@ -14,19 +15,24 @@ const HELLO_TIMEOUT_MS = 1_000;
 export async function liveness(handle: SocketShimHandle): Promise<Liveness> {
   const status = await readStatus(handle.dir);
   const [shim, init] = await Promise.all([shimLiveness(handle, status), initLiveness(status)]);
-  return { status, shim, init };
+  return { status, ...shim, init };
 }
 
-async function shimLiveness(handle: SocketShimHandle, status: Read<ShimStatus>): Promise<Liveness['shim']> {
-  if (status.kind === 'ok' && (await isStopped(status.value.shimPid)) && (await worksIn(status.value.shimPid, handle.dir))) return 'silent';
+async function shimLiveness(handle: SocketShimHandle, status: Read<ShimStatus>): Promise<Pick<Liveness, 'shim' | 'contract'>> {
+  if (status.kind === 'ok' && (await isStopped(status.value.shimPid)) && (await worksIn(status.value.shimPid, handle.dir))) return { shim: 'silent', contract: '' };
   try {
-    await handle.hello({ timeoutMs: HELLO_TIMEOUT_MS });
-    return 'answering';
+    const { contract } = await handle.hello({ timeoutMs: HELLO_TIMEOUT_MS });
+    return { shim: isSpoken(contract) ? 'answering' : 'foreign', contract };
   } catch {
-    if (isFolderLocked(handle.dir)) return 'silent';
-    if (status.kind !== 'ok' || status.value.bootId !== (await bootId())) return 'gone';
-    return (await worksIn(status.value.shimPid, handle.dir)) ? 'silent' : 'gone';
+    return { shim: (await isThere(handle.dir, status)) ? 'silent' : 'gone', contract: '' };
   }
+}
+
+/** Whether a shim that does not answer is there all the same. */
+async function isThere(dir: string, status: Read<ShimStatus>): Promise<boolean> {
+  if (isFolderLocked(dir)) return true;
+  if (status.kind !== 'ok' || status.value.bootId !== (await bootId())) return false;
+  return worksIn(status.value.shimPid, dir);
 }
 
 async function initLiveness(status: Read<ShimStatus>): Promise<Liveness['init']> {

@@ -260,7 +260,7 @@ suite('a newer major', { skip }, () => {
         assert.notEqual(code, 0, args.join(' '));
         assert.match(stderr, complaint, args.join(' '));
       }
-      assert.match(await daemon.ok('info'), /network novel cannot be used: .*schema 99/);
+      assert.match((await daemon.request('GET', '/info')).json().Warnings.join('\n'), /network novel cannot be used: .*schema 99/);
       assert.deepEqual(files.map((file) => readFileSync(file)), bytes);
       assert.deepEqual(readdirSync(path.join(daemon.dataRoot, 'networks')).filter((name) => name.includes('corrupt')), []);
       await daemon.ok('stop', '-t', '0', id);
@@ -300,7 +300,7 @@ suite('a newer major', { skip }, () => {
       assert.ok(performance.now() - started < 10_000);
       assert.equal((await daemon.inspect(other)).State.Status, 'running');
       const { State } = await daemon.inspect(id);
-      assert.match(State.Error, /contract 2\.0|version 2\.0/);
+      assert.match(State.Error, /its shim speaks contract 2\.0/);
       assert.match(await daemon.ok('ps', '-a', '--format', '{{.Names}}'), /novel/);
       assert.ok(alive(pid));
       await daemon.ok('stop', '-t', '1', id);
@@ -318,7 +318,8 @@ const stamps = (root: string): string[] => lines(execFileSync('find', [root, '-n
 function newerShim(dir: string): string {
   const sources = path.join(dir, 'shim');
   mkdirSync(sources);
-  cpSync(path.join(projectRoot, 'shim'), sources, { recursive: true, filter: (source) => !source.includes('/build') });
+  const shim = path.join(projectRoot, 'shim');
+  cpSync(shim, sources, { recursive: true, filter: (source) => path.relative(shim, source) !== 'build' });
   for (const name of readdirSync(sources, { recursive: true, encoding: 'utf8' }).filter((each) => /\.[ch]$/.test(each))) {
     const file = path.join(sources, name);
     const text = readFileSync(file, 'utf8');

@@ -210,8 +210,13 @@ export interface Journal {
 /** What is known about a shim and its process, by looking at /proc and asking the socket. */
 export interface Liveness {
   readonly status: Read<ShimStatus>;
-  /** `answering`: its socket said hello. `silent`: a process is there, but does not answer. `gone`: neither. */
-  readonly shim: 'answering' | 'silent' | 'gone';
+  /**
+   * `answering`: its socket said hello. `foreign`: likewise, but it speaks another major of the contract. `silent`: a
+   * process is there, but does not answer. `gone`: neither.
+   */
+  readonly shim: 'answering' | 'foreign' | 'silent' | 'gone';
+  /** The contract that it said it speaks (`1.0`), or empty. */
+  readonly contract: string;
   /** Init of the container (exec session: its process): pid, start time and boot id agree. */
   readonly init: 'alive' | 'gone' | 'unknown';
 }
