@@ -1,17 +1,20 @@
 /**
  * `make release`: dist/moored-VERSION-linux-x64.tar.gz, which holds everything but the Debian packages it needs: the bundled
- * daemon, its Node.js, the shim, the FFI library, the units. Unpacked anywhere, bin/moored runs.
+ * daemon, its Node.js, the shim, the FFI library, the units. Unpacked anywhere, bin/moored runs. `--folder-only FOLDER` makes
+ * only what would be in the archive, in that folder.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { rehearse } from './rehearse.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
 const name = `moored-${version}-linux-x64`;
-const target = path.join(root, 'dist', name);
+const { 'folder-only': folder } = parseArgs({ options: { 'folder-only': { type: 'string' } } }).values;
+const target = path.join(folder ?? path.join(root, 'dist'), name);
 const library = path.join(target, 'lib/moored');
 
 rmSync(target, { recursive: true, force: true });
@@ -55,5 +58,7 @@ writeFileSync(path.join(target, 'package.json'), `${JSON.stringify({ name: 'moor
 execFileSync(path.join(target, 'bin/moored'), ['--version'], { stdio: 'inherit' });
 execFileSync(path.join(library, 'node'), ['--eval', "require('koffi').load('libc.so.6')"], { cwd: library, stdio: 'inherit' });
 await rehearse(path.join(target, 'bin/moored'), library);
-execFileSync('tar', ['-C', path.join(root, 'dist'), '--owner=0', '--group=0', '-czf', path.join(root, 'dist', `${name}.tar.gz`), name]);
-console.log(`dist/${name}.tar.gz`);
+if (folder === undefined) {
+  execFileSync('tar', ['-C', path.join(root, 'dist'), '--owner=0', '--group=0', '-czf', path.join(root, 'dist', `${name}.tar.gz`), name]);
+  console.log(`dist/${name}.tar.gz`);
+}

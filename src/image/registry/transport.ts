@@ -38,8 +38,11 @@ export interface HttpResponse {
   readonly body: Readable;
 }
 
-/** Loaded at the first use: most daemons never talk to a registry, and it is a third of what they would hold. */
-const undici = (): Promise<typeof Undici> => import('undici');
+/**
+ * Loaded at the first use: most daemons never talk to a registry, and it is a third of what they would hold. Its names are
+ * taken from the default export: of a CommonJS module that a bundle loads late there is no other.
+ */
+const undici = async (): Promise<typeof Undici.default> => (await import('undici')).default;
 
 const MAX_REDIRECTS = 10;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
