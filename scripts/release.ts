@@ -27,6 +27,8 @@ const common = {
   // CommonJS: what the bundle does not use of Node.js's own modules stays unloaded (an ES module asks for every name of them).
   format: 'cjs',
   target: 'node24',
+  // What is loaded late is required: a script from prepared code cannot import.
+  supported: { 'dynamic-import': false },
   legalComments: 'linked',
   logLevel: 'warning',
 } as const;
