@@ -371,18 +371,6 @@ test('A1, B12: an open connection through a published port lives on through cras
   await daemon.ok('rm', '-f', id);
 });
 
-test('B12: no probe of a published port fails across three crashes and starts', mooredOnly('dockerd rebuilds its rules'), async () => {
-  const peer = daemon.peer();
-  const id = await daemon.ok('run', '-d', '-p', '18087:7', ...ECHO);
-  await eventually(async () => (await daemon.talk('tcp', '10.99.0.1', 18087, { netns: peer })).code === 0, 'the server');
-  const prober = daemon.sessionInside(['busybox', 'sh', '-c', 'n=0; while [ ! -e "$0/stop" ]; do echo x | busybox nc -w 1 10.99.0.1 18087 >/dev/null || echo "probe $n failed"; n=$((n+1)); busybox usleep 10000; done; echo "$n probes"', daemon.dir], peer);
-  for (let round = 0; round < 3; round += 1) await daemon.crash();
-  writeFileSync(`${daemon.dir}/stop`, '');
-  const { stdout } = await prober.result();
-  assert.match(stdout, /^\d{2,} probes\n$/);
-  await daemon.ok('rm', '-f', id);
-});
-
 test('A2: a published port stays reserved while away', mooredOnly('dockerd’s proxies die with it'), async () => {
   const id = await daemon.ok('run', '-d', '-p', '18084:80', '-p', '18084:80/udp', 'busybox', 'sleep', '600');
   await daemon.kill9();
