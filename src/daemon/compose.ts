@@ -39,6 +39,7 @@ import { Images } from '../image/images.ts';
 import { Archive } from '../layers/archive.ts';
 import { Overlay2 } from '../layers/overlay2.ts';
 import { Vfs } from '../layers/vfs.ts';
+import { Forwarding } from '../logs/forward/forwarding.ts';
 import { jsonFileLogs } from '../logs/reader.ts';
 import { Names } from '../dns/names.ts';
 import { Network } from '../net/network.ts';
@@ -119,6 +120,7 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
     shims: createShims({ shim: shimPath() }),
     runtime: ociRuntime,
     logs: jsonFileLogs,
+    forward: new Forwarding(logger),
     cgroups,
     host,
     events,
@@ -173,6 +175,7 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
     async shutdown(how) {
       await shutdownContainers(ctx, how);
       names[Symbol.dispose]();
+      await ctx.forward.close();
       await events.close();
     },
   };

@@ -9,6 +9,7 @@ import type { HostPort } from '../core/ports/host.ts';
 import type { ImagePort } from '../core/ports/images.ts';
 import type { ArchivePort, LayerPort } from '../core/ports/layers.ts';
 import type { LogPort } from '../core/ports/logs.ts';
+import type { LogForwardPort } from '../core/ports/logTargets.ts';
 import type { NamesPort } from '../core/ports/names.ts';
 import type { NetworkPort } from '../core/ports/network.ts';
 import type { RuntimePort, RuntimeTarget } from '../core/ports/runtime.ts';
@@ -34,6 +35,7 @@ export interface EngineContext {
   readonly shims: ShimPort;
   readonly runtime: RuntimePort;
   readonly logs: LogPort;
+  readonly forward: LogForwardPort;
   readonly cgroups: CgroupPort;
   readonly host: HostPort;
   readonly events: EventLogPort;

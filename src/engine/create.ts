@@ -15,7 +15,7 @@ import { CONTAINER_SCHEMA } from '../core/container/record.ts';
 import type { ContainerRecord } from '../core/container/record.ts';
 import { checkContainerName } from '../core/container/validate.ts';
 import type { Image } from '../core/image/image.ts';
-import { checkLogConfig } from '../core/logOptions.ts';
+import { checkLogConfig } from '../core/log/drivers.ts';
 import { Container } from './container.ts';
 import { publishContainer } from './context.ts';
 import type { EngineContext } from './context.ts';

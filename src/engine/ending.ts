@@ -37,6 +37,7 @@ export async function endWithoutShim(ctx: EngineContext, container: Container): 
     container.handle = null;
     if (container.state.kind !== 'created') container.transition({ kind: 'ended' });
   });
+  ctx.forward.ended(container.id);
   container.notify('exit');
 }
 

@@ -1,5 +1,6 @@
 /** `docker logs`: what the shim wrote, read from its file; following ends when the run does. */
 import { conflict, notImplemented } from '../base/errors.ts';
+import { isReadable } from '../core/log/fileOptions.ts';
 import type { LogBatch } from '../core/ports/logs.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
@@ -16,7 +17,8 @@ export interface LogRequest {
 
 /** Throws before the first byte what can be known before it. */
 export function readLogs(ctx: EngineContext, container: Container, request: LogRequest): AsyncIterable<LogBatch> {
-  if (container.record.hostConfig.logConfig.type === 'none') throw notImplemented('configured logging driver does not support reading');
+  const { type, config } = container.record.hostConfig.logConfig;
+  if (!isReadable(type, config)) throw notImplemented('configured logging driver does not support reading');
   if (container.state.kind === 'removing') throw conflict(`can not get logs from container which is dead or marked for removal`);
   const following = request.follow && container.occupied;
   return ctx.logs.read({

@@ -32,6 +32,7 @@ export async function removeNow(ctx: EngineContext, container: Container, volume
       await failpoint('remove.intended');
     }
     if (obscure) await makeSureItIsGone(ctx, container);
+    await ctx.forward.finish(container.id);
     await giveBack(ctx, container);
     await failpoint('remove.given-back');
     if (container.problem === '') await layersOf(ctx, container).removeRw(container.id);

@@ -11,6 +11,7 @@ import { Container } from './container.ts';
 import { runtimeTarget } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { followDataRoot } from './followDataRoot.ts';
+import { forwardLog } from './forward.ts';
 import { giveBack, volumeNames } from './giveBack.ts';
 import { refreshNames } from './names.ts';
 import { placeholderRecord } from './placeholder.ts';
@@ -40,6 +41,7 @@ export async function restoreContainers(ctx: EngineContext, options: { moved: bo
   await failpoint('restore.network');
   await ctx.volumes.restore(live.flatMap((container) => volumeNames(container).map((name) => ({ name, user: container.id }))));
   await mapLimit(tasks, AT_ONCE, ({ container, steps }) => carryOut(ctx, container, steps.filter(isImmediate)));
+  await mapLimit(tasks, AT_ONCE, ({ container }) => forwardLog(ctx, container, { live: container.occupied }));
   for (const container of live) void container.lock.run(() => refreshNames(ctx, container));
   await failpoint('restore.done');
   return { later: carryOutLater(ctx, tasks) };

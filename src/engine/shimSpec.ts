@@ -1,7 +1,9 @@
 /** What a shim is told of its container: at a start, and when it takes the place of one that died. */
 import type { HostConfig } from '../core/container/config.ts';
-import { logAttributes, parseLogOptions } from '../core/logOptions.ts';
-import type { LogSubject } from '../core/logOptions.ts';
+import { lineAttributes } from '../core/log/attributes.ts';
+import type { LogSubject } from '../core/log/attributes.ts';
+import { logDriverKind } from '../core/log/drivers.ts';
+import { logFileOptions } from '../core/log/fileOptions.ts';
 import type { ResolverSockets } from '../core/ports/names.ts';
 import type { PortSocket } from '../core/ports/network.ts';
 import type { ContainerShimSpec, ShimLogSpec } from '../core/ports/shim.ts';
@@ -72,25 +74,23 @@ function healthSpec(health: NonNullable<Container['record']['config']['healthche
   };
 }
 
-async function logSubject(ctx: EngineContext, { record }: Container): Promise<LogSubject> {
+/** What a container's log messages say of it. */
+export async function logSubject(ctx: EngineContext, { record }: Container): Promise<LogSubject> {
   const { hostname } = await ctx.host.info();
   const { labels, env, image } = record.config;
-  return { id: record.id, name: record.name, imageId: record.imageId, imageName: image, hostname, command: [record.path, ...record.args], labels, env };
+  return { id: record.id, name: record.name, imageId: record.imageId, imageName: image, hostname, command: [record.path, ...record.args], labels, env, createdNs: record.createdNs };
 }
 
 function logSpec(hostConfig: HostConfig, log: { path: string; subject: LogSubject }): ShimLogSpec {
   const { type, config } = hostConfig.logConfig;
-  if (type === 'none') return { kind: 'none' };
-  const options = parseLogOptions(config);
-  const attrs = logAttributes(config, log.subject);
+  const kind = logDriverKind(type);
+  if (kind === 'none') return { kind: 'none' };
+  // A target is told by its forwarder; its spool has no need of them.
+  const attrs = kind === 'target' ? undefined : lineAttributes(config, log.subject);
   return {
     kind: 'json-file',
     path: log.path,
-    maxSize: options.maxSize,
-    maxFile: options.maxFile,
-    compress: options.compress,
-    mode: options.mode,
-    bufferBytes: options.bufferBytes,
+    ...logFileOptions(type, config),
     ...(attrs === undefined ? {} : { attrs }),
   };
 }

@@ -17,6 +17,7 @@ import { buildBundle, nextCgroupPath } from './bundle.ts';
 import type { Container } from './container.ts';
 import { layersOf } from './context.ts';
 import type { EngineContext } from './context.ts';
+import { forwardLog } from './forward.ts';
 import { volumeMounts } from './giveBack.ts';
 import { refreshLinks } from './hosts.ts';
 import { endpointNames, publishNames } from './names.ts';
@@ -94,6 +95,7 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   await started;
   await failpoint('start.started');
   undo.move();
+  await forwardLog(ctx, container, { live: true });
   await refreshLinks(ctx, container);
 }
 

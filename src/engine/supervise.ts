@@ -73,6 +73,7 @@ async function settle(ctx: EngineContext, container: Container, run: { end: Prom
   container.notify('exit');
   // The shim still hands its last output to attached clients; its folder goes when it has left.
   await run.watchEnded;
+  ctx.forward.ended(container.id);
   await endSessions(ctx, container);
   await keepHealth(ctx, container);
   if (await noteEnd(ctx, container)) {

@@ -44,6 +44,7 @@ export class ContainerStore implements ContainerStorePort {
     return {
       dataDir,
       log: join(dataDir, `${id}-json.log`),
+      forward: join(dataDir, 'forward'),
       exit: join(dataDir, 'exit'),
       journal: join(dataDir, 'journal'),
       hosts: join(dataDir, 'hosts'),

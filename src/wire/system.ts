@@ -1,5 +1,6 @@
 /** `GET /info`, `GET /version` and `GET /system/df` at API 1.51. */
 import { rfc3339Nano } from '../base/clock.ts';
+import { LOG_DRIVERS } from '../core/log/drivers.ts';
 import type { EngineInfo } from '../core/engineInfo.ts';
 import type { HostInfo } from '../core/ports/host.ts';
 import type { EngineSettings } from '../core/settings.ts';
@@ -65,7 +66,7 @@ export function infoView(facts: InfoFacts): unknown {
     Images: facts.images,
     Driver: facts.driver,
     DriverStatus: facts.driverStatus,
-    Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'null'], Authorization: null, Log: ['json-file'] },
+    Plugins: { Volume: ['local'], Network: ['bridge', 'host', 'null'], Authorization: null, Log: LOG_DRIVERS },
     MemoryLimit: sys.memoryLimit,
     SwapLimit: sys.swapLimit,
     CpuCfsPeriod: sys.cpuCfs,

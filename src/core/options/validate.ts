@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { invalid } from '../../base/errors.ts';
 import { LOG_LEVELS } from '../../base/logger.ts';
+import { checkDefaultLogConfig } from '../log/drivers.ts';
 import { parseHost } from './hosts.ts';
 import { cut } from './kinds.ts';
 import type { Config } from './table.ts';
@@ -104,6 +105,7 @@ const CHECKS: readonly ((config: Config) => void)[] = [
     }
   },
   ({ defaultShmSize }) => atLeastZero('default shm size', defaultShmSize),
+  ({ logDriver, logOpts }) => checkDefaultLogConfig(logDriver, logOpts),
   ({ logPipeSize }) => atLeastZero('log pipe size', logPipeSize),
   ({ cgroupParent, execOpts }) => {
     const systemd = execOpts.some((option) => option.replaceAll(' ', '').toLowerCase() === 'native.cgroupdriver=systemd');

@@ -6,6 +6,8 @@ import type { Sandbox } from './network.ts';
 export interface ContainerPaths {
   dataDir: string;
   log: string;
+  /** How far the log was forwarded to its target. */
+  forward: string;
   /** The shim's exit record and event journal. */
   exit: string;
   journal: string;

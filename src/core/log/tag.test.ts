@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkTag, expandTag } from './logTag.ts';
+import { checkTag, expandTag } from './tag.ts';
 
 const subject = { id: 'a'.repeat(64), name: 'web', imageId: `sha256:${'b'.repeat(64)}`, imageName: 'busybox:1', hostname: 'h', command: ['sh', '-c', 'true'] };
 

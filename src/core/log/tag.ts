@@ -1,5 +1,5 @@
 /** `--log-opt tag`: Docker's template of what tells a container's lines apart. Of Go's templates it is the fields that are understood. */
-import { invalid } from '../base/errors.ts';
+import { invalid } from '../../base/errors.ts';
 
 export interface TagSubject {
   id: string;
