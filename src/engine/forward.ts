@@ -1,4 +1,5 @@
 /** Handing a container's log to its forwarder, and what is to be said of those that wait. */
+import { messageOf } from '../base/errors.ts';
 import { logDriverKind } from '../core/log/drivers.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
@@ -10,7 +11,11 @@ export async function forwardLog(ctx: EngineContext, container: Container, { liv
   const { type, config } = container.record.hostConfig.logConfig;
   if (logDriverKind(type) !== 'target') return;
   const { log, forward } = ctx.store.paths(container.id);
-  ctx.forward.start({ driver: type, config, subject: await logSubject(ctx, container), logPath: log, cursorPath: forward, live });
+  try {
+    ctx.forward.start({ driver: type, config, subject: await logSubject(ctx, container), logPath: log, cursorPath: forward, live });
+  } catch (error) {
+    ctx.logger.error('the log of a container is not forwarded', { container: container.id, error: messageOf(error) });
+  }
 }
 
 /** One line for each container whose log target cannot be reached, or has missed something. */

@@ -91,11 +91,12 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   const started = container.nextStart();
   await supervise(ctx, container, handle);
   await failpoint('start.watched');
+  undo.defer(() => ctx.forward.ended(container.id));
+  await forwardLog(ctx, container, { live: true });
   await handle.start();
   await started;
   await failpoint('start.started');
   undo.move();
-  await forwardLog(ctx, container, { live: true });
   await refreshLinks(ctx, container);
 }
 

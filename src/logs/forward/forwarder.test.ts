@@ -63,7 +63,7 @@ interface Rig {
   readonly logPath: string;
   readonly cursorPath: string;
   readonly changes: ForwardChange[];
-  start(target: LogTarget): Forwarder;
+  readonly start: (target: LogTarget) => Forwarder;
 }
 
 function rig(dir: string, name = 'log'): Rig {
