@@ -55,10 +55,10 @@ lint: node_modules/.package-lock.json
 	@$(OXLINT) --quiet
 	@$(NODE) lint/rooms.ts
 
-# dockerd beside moored, in turn; BENCH_ARGS="--only NAME --rounds N --fleet N"; --write puts the table into docs/benchmarks.md.
+# dockerd beside moored, in turn; see docs/benchmarks.md. BENCH_ARGS="--only a,b --rounds N --write --list".
 bench: release
 	@scripts/reference-docker
-	@MOORED_PROGRAM=$(CURDIR)/dist/moored-$(VERSION)-linux-x64/bin/moored $(NODE) bench/run.ts $(BENCH_ARGS)
+	@$(NODE) bench/run.ts $(BENCH_ARGS)
 
 release: build
 	@$(NODE) scripts/release.ts

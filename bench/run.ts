@@ -1,97 +1,122 @@
 /**
- * dockerd beside moored, on private sockets, roots and network namespaces, in turn. Writes build/bench.json and the table in
- * docs/benchmarks.md. `--rounds N` (default 7) per figure, `--fleet N` (default 100) containers, `--only TEXT`.
+ * `make bench`: dockerd and moored beside each other, each in private roots, on a private socket and in a network namespace of
+ * its own; the same work on both, in turn.
+ *
+ * - `--only a,b` only these measurements (default: all but the large ones); `--list` names them
+ * - `--rounds N` repetitions of what is short (default 12); long work takes a quarter
+ * - `--write` puts the measured rows among those recorded in bench/results.json, and docs/benchmarks.md is made anew
+ * - `--report` only makes docs/benchmarks.md anew
+ * - `--fleet N` at most N containers and a twentieth of the data: to try the benchmark itself out; never written
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { Daemon } from '../test/fixtures/daemon.ts';
-import type { Target } from '../test/fixtures/target.ts';
 import { projectRoot } from '../test/fixtures/target.ts';
-import { comeback, fleet, listing, logRate, memory, timed } from './measure.ts';
+import { disposeAll } from './engine.ts';
+import { carryOut } from './harness.ts';
+import { MEASUREMENTS } from './measurements.ts';
+import { writeReport } from './report.ts';
+import { load, merge, save } from './results.ts';
+import type { Circumstances, Result } from './results.ts';
+import type { Measurement, Sizes } from './rows.ts';
+import { remarks, table } from './table.ts';
 
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '7' }, fleet: { type: 'string', default: '100' }, only: { type: 'string' }, write: { type: 'boolean', default: false } } });
-const rounds = Number(values.rounds);
-const count = Number(values.fleet);
-const ENGINES: readonly Target[] = ['dockerd', 'moored'];
+const RESULTS = path.join(import.meta.dirname, 'results.json');
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    rounds: { type: 'string', default: '12' },
+    fleet: { type: 'string' },
+    write: { type: 'boolean', default: false },
+    report: { type: 'boolean', default: false },
+    list: { type: 'boolean', default: false },
+  },
+});
 
-type Figures = Record<string, number>;
-
-interface Part {
-  readonly name: string;
-  measure(daemon: Daemon): Promise<Figures>;
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name}: ${text} is not a positive whole number`);
+  return value;
 }
 
-const PARTS: readonly Part[] = [
-  { name: 'idle', measure: (daemon) => Promise.resolve({ 'idle memory (PSS), MB': memory(daemon) / 1024 }) },
-  {
-    name: 'run',
-    measure: async (daemon) => ({
-      'docker run --rm, bridge, ms': await timed(rounds, () => daemon.ok('run', '--rm', 'busybox', 'true')),
-      'docker run --rm --network none, ms': await timed(rounds, () => daemon.ok('run', '--rm', '--network', 'none', 'busybox', 'true')),
-      'docker run -d, ms': await timed(rounds, (round) => daemon.ok('run', '-d', '--name', `d${round}x`, 'busybox', 'sleep', '600')),
-      'docker exec, ms': await timed(rounds, () => daemon.ok('exec', 'd0x', 'true')),
-      'docker rm -f, ms': await timed(rounds, (round) => daemon.ok('rm', '-f', `d${round}x`)),
-    }),
-  },
-  { name: 'log', measure: async (daemon) => ({ 'log write, 71-byte lines, MB/s': await logRate(daemon, 200) }) },
-  {
-    name: 'fleet',
-    measure: async (daemon) => {
-      const idle = memory(daemon);
-      const started = await fleet(daemon, count);
-      const each = (memory(daemon) - idle) / count / 1024;
-      const [p50, p99] = await listing(daemon, 200);
-      const back = await comeback(daemon, count);
-      await daemon.removeAll();
-      return {
-        [`start ${count} published containers, s`]: started / 1000,
-        'memory per published container (PSS), MB': each,
-        [`GET /containers/json with ${count}, p50, ms`]: p50,
-        [`GET /containers/json with ${count}, p99, ms`]: p99,
-        [`kill -9 to docker ps with ${count}, s`]: back / 1000,
-      };
-    },
-  },
-];
-
-async function measure(engine: Target): Promise<Figures> {
-  const figures: Figures = {};
-  const daemon = new Daemon({ engine, config: { 'live-restore': true } });
-  try {
-    await daemon.prepare();
-    for (const part of PARTS) {
-      if (values.only !== undefined && !part.name.includes(values.only)) continue;
-      Object.assign(figures, await part.measure(daemon));
-      console.log(engine, part.name, figures);
-    }
-  } finally {
-    await daemon.dispose();
+function chosen(only: string | undefined): readonly Measurement[] {
+  if (only === undefined) return MEASUREMENTS.filter(({ large }) => large !== true);
+  const names = only.split(',');
+  for (const name of names) {
+    if (!MEASUREMENTS.some((measurement) => measurement.name === name)) throw new Error(`--only: no measurement ${name}; there are ${MEASUREMENTS.map((one) => one.name).join(', ')}`);
   }
-  return figures;
+  return MEASUREMENTS.filter(({ name }) => names.includes(name));
 }
 
-function table(results: Record<Target, Figures>): string {
-  const rows = Object.keys(results.moored).map((name) => {
-    const reference = results.dockerd[name] ?? Number.NaN;
-    const own = results.moored[name] ?? Number.NaN;
-    return `| ${name} | ${format(reference)} | ${format(own)} | ${(own / reference).toFixed(2)} |`;
-  });
-  return ['| figure | dockerd 20.10 | moored | ratio |', '|---|---:|---:|---:|', ...rows].join('\n');
+function sizes(): Sizes {
+  const rounds = positive('rounds', values.rounds);
+  const limit = values.fleet === undefined ? undefined : positive('fleet', values.fleet);
+  return {
+    rounds,
+    few: Math.max(1, Math.round(rounds / 4)),
+    fleet: (count) => Math.min(count, limit ?? count),
+    data: (count) => (limit === undefined ? count : Math.max(1, Math.round(count / 20))),
+  };
 }
 
-const format = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(3));
+/** What users run is measured: the release's program, which `make bench` has made. Gives the commit it was made of. */
+function useRelease(): string {
+  const { version } = JSON.parse(readFileSync(path.join(projectRoot, 'package.json'), 'utf8')) as { version: string };
+  const program = process.env['MOORED_PROGRAM'] ?? path.join(projectRoot, `dist/moored-${version}-linux-x64/bin/moored`);
+  if (!existsSync(program)) throw new Error(`${program} is not there: run make release, or make bench`);
+  process.env['MOORED_PROGRAM'] = program;
+  const { commit } = JSON.parse(readFileSync(path.join(path.dirname(program), '../package.json'), 'utf8')) as { commit?: string };
+  return commit ?? 'a checkout';
+}
 
-const results: Record<Target, Figures> = { dockerd: {}, moored: {} };
-for (const engine of ENGINES) results[engine] = await measure(engine);
-const text = table(results);
-console.log(`\n${text}`);
-const machine = `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${readFileSync('/proc/version', 'utf8').split(' ')[2]}`;
-mkdirSync(path.join(projectRoot, 'build'), { recursive: true });
-writeFileSync(path.join(projectRoot, 'build/bench.json'), JSON.stringify({ when: new Date().toISOString(), machine, rounds, results }, undefined, 2));
-if (values.write) {
-  const file = path.join(projectRoot, 'docs/benchmarks.md');
-  const head = readFileSync(file, 'utf8').split(/\n(?=No run is recorded|Measured )/)[0] ?? '';
-  writeFileSync(file, `${head.trimEnd()}\n\nMeasured ${new Date().toISOString().slice(0, 10)} on ${machine}; medians of ${rounds}.\n\n${text}\n`);
+function circumstances(commit: string): Circumstances {
+  const kernel = readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim();
+  return {
+    date: new Date().toISOString(),
+    machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${kernel}`,
+    commit,
+  };
+}
+
+/** Ctrl-C and SIGTERM leave nothing behind. */
+function cleanUpOnSignals(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      console.log(`${signal}: removing the engines`);
+      // What was under way fails meanwhile, which is of no interest any more.
+      process.on('unhandledRejection', () => {});
+      void disposeAll().finally(() => process.exit(130));
+    });
+  }
+}
+
+async function measureAll(measurements: readonly Measurement[], commit: string): Promise<Result[]> {
+  const options = { sizes: sizes(), circumstances: circumstances(commit), say: (text: string) => console.log(text) };
+  const results: Result[] = [];
+  for (const measurement of measurements) {
+    console.log(`${measurement.name}: ${measurement.about}`);
+    const measured = await carryOut(measurement, options);
+    results.push(...measured);
+    console.log(table(measured));
+    // After each one: a run that is broken off has not been in vain.
+    if (values.write) save(RESULTS, merge(load(RESULTS), measured, MEASUREMENTS.flatMap(({ rows }) => rows.map(({ id }) => id))));
+  }
+  return results;
+}
+
+if (values.list) {
+  for (const { name, about, large } of MEASUREMENTS) console.log(`${name.padEnd(14)} ${large === true ? '(only by --only) ' : ''}${about}`);
+} else if (values.report) {
+  writeReport(load(RESULTS), MEASUREMENTS);
+} else {
+  if (values.write && values.fleet !== undefined) throw new Error('--write: figures of a trial with --fleet are not written');
+  const measurements = chosen(values.only);
+  const commit = useRelease();
+  cleanUpOnSignals();
+  const results = await measureAll(measurements, commit);
+  if (values.write) writeReport(load(RESULTS), MEASUREMENTS);
+  console.log(`\n${table(results)}\n\n${remarks(results).join('\n')}`);
+  const failed = results.some(({ engines }) => Object.values(engines).some(({ kind }) => kind === 'failed'));
+  process.exitCode = failed ? 1 : 0;
 }

@@ -30,7 +30,7 @@ const MINUTE = 60_000;
 
 const GROUPS: Readonly<Record<string, Group>> = {
   lint: { files: ['lint/*.test.ts'], concurrency: 1, limits: { test: MINUTE, file: 2 * MINUTE }, command: ['make', 'lint'] },
-  unit: { files: ['src/**/*.test.ts', 'test/fixtures/*.test.ts', 'test/runner/*.test.ts'], concurrency: 2, limits: { test: MINUTE, file: 3 * MINUTE } },
+  unit: { files: ['src/**/*.test.ts', 'bench/*.test.ts', 'test/fixtures/*.test.ts', 'test/runner/*.test.ts'], concurrency: 2, limits: { test: MINUTE, file: 3 * MINUTE } },
   shim: { files: ['test/shim/*.test.ts'], concurrency: 2, limits: { test: 2 * MINUTE, file: 6 * MINUTE }, command: ['make', '-C', 'shim', 'check'] },
   contract: { files: ['test/contract/*.test.ts'], concurrency: 2, limits: { test: 2 * MINUTE, file: 8 * MINUTE } },
   crash: { files: ['test/crash/*.test.ts'], concurrency: 1, limits: { test: 5 * MINUTE, file: 12 * MINUTE } },
