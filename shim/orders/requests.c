@@ -42,18 +42,30 @@ static void verb_start(struct conn *c, const struct pairs *pairs)
 	machine_request_start(c->shim, c);
 }
 
+// Names the journal's line that tells what was done, if one does.
+static void ok_told(struct conn *c, uint64_t before)
+{
+	uint64_t seq = c->shim->journal.seq;
+	char buffer[64];
+	struct text t = TEXT_ON(buffer);
+	if (seq > before)
+		text_pair_int(&t, "seq", (int64_t)seq);
+	control_ok(c, seq > before ? &t : NULL);
+}
+
 static void verb_signal(struct conn *c, const struct pairs *pairs)
 {
 	int64_t sig;
 	if (!number(c, pairs, "signal", 0, 64, &sig))
 		return;
+	uint64_t before = c->shim->journal.seq;
 	int failed = machine_signal(c->shim, (int)sig);
 	if (failed == -ESRCH)
 		control_error(c, "not-running", "container is not running");
 	else if (failed)
 		control_error(c, "system", strerror(-failed));
 	else
-		control_ok(c, NULL);
+		ok_told(c, before);
 }
 
 static void verb_stop(struct conn *c, const struct pairs *pairs)
@@ -61,8 +73,9 @@ static void verb_stop(struct conn *c, const struct pairs *pairs)
 	int64_t sig, timeout;
 	if (!number(c, pairs, "signal", 0, 64, &sig) || !number(c, pairs, "timeout-ms", -1, INT64_MAX / MS, &timeout))
 		return;
-	control_ok(c, NULL);
+	uint64_t before = c->shim->journal.seq;
 	machine_request_stop(c->shim, (int)sig, timeout);
+	ok_told(c, before);
 }
 
 static void verb_policy(struct conn *c, const struct pairs *pairs)

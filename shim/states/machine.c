@@ -10,7 +10,13 @@ int machine_signal(struct shim *shim, int number)
 	struct machine *m = &shim->machine;
 	if (m->pidfd.fd < 0 || m->state < S_CREATED || m->state > S_RUNNING)
 		return -ESRCH;
-	return pidfd_send_signal(m->pidfd.fd, number, NULL, 0) < 0 ? -errno : 0;
+	if (pidfd_send_signal(m->pidfd.fd, number, NULL, 0) < 0)
+		return -errno;
+	char buffer[32];
+	struct text t = TEXT_ON(buffer);
+	text_pair_int(&t, "signal", number);
+	journal_add(shim, "kill", &t);
+	return 0;
 }
 
 void stop_process(struct shim *shim)

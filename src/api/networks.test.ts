@@ -36,7 +36,11 @@ before(async () => {
       calls.push(`disconnect ${container} ${network.name} ${force}`);
       return Promise.resolve();
     },
-    publish: (action, network) => calls.push(`${action} ${network.name}`),
+    telling: async ({ action, attributes }, _proof, act) => {
+      const result = await act();
+      calls.push(`${action} ${attributes['name']}`);
+      return result;
+    },
   });
   const router = createRouter([...pingRoutes({ swarmState: () => 'inactive' }), ...routes]);
   const server = createApiServer(apiHandler({ router, logger: silentLogger, version: '1.2.3', experimental: false }));

@@ -4,6 +4,7 @@ import { conflict, forbidden, invalid, notFound, notImplemented } from '../base/
 import type { EndpointRequest } from '../core/container/config.ts';
 import { isPredefined } from '../core/network/bridge.ts';
 import type { NetworkPort, NetworkRecord } from '../core/ports/network.ts';
+import type { OwnEvent, Telling } from '../core/ports/telling.ts';
 import type { Filters } from '../wire/filters.ts';
 import { ConnectBody, DisconnectBody, NetworkCreateBody, networkRequest, networkView } from '../wire/network.ts';
 import type { AttachedContainer } from '../wire/network.ts';
@@ -20,8 +21,7 @@ export interface NetworkRouteDeps {
   /** By the container's name or id; running containers at once, others at their next start. */
   connect(container: string, network: NetworkRecord, request: EndpointRequest): Promise<void>;
   disconnect(container: string, network: NetworkRecord, options: { force: boolean }): Promise<void>;
-  /** For `docker events`. */
-  publish(action: 'create' | 'destroy', network: NetworkRecord): void;
+  readonly telling: Telling;
 }
 
 type Handle = (deps: NetworkRouteDeps, request: ApiRequest, response: ApiResponse) => Promise<void> | void;
@@ -94,8 +94,8 @@ async function create(deps: NetworkRouteDeps, request: ApiRequest, response: Api
   const wanted = networkRequest(body);
   if (!DRIVERS.includes(wanted.driver)) throw notFound(`plugin ${JSON.stringify(wanted.driver)} not found`);
   if (wanted.ipam.driver !== 'default') throw invalid(`could not resolve driver ${wanted.ipam.driver} in registry`);
-  const { network, warning } = await deps.networks.create(wanted);
-  deps.publish('create', network);
+  const event: OwnEvent = { type: 'network', action: 'create', actorId: '', attributes: { name: wanted.name, type: wanted.driver } };
+  const { network, warning } = await deps.telling(event, { of: 'network', nameOrId: wanted.name, there: true }, () => deps.networks.create(wanted), (made) => made.network.id);
   response.value({ Id: network.id, Warning: warning }, 201);
 }
 
@@ -107,10 +107,12 @@ async function remove(deps: NetworkRouteDeps, request: ApiRequest, response: Api
     const users = attached.map(({ name, endpoint }) => `name:"${name}" id:"${endpoint.id.slice(0, 12)}"`).join(', ');
     throw forbidden(`error while removing network: network ${network.name} has active endpoints (${users})`);
   }
-  await deps.networks.remove(network.id);
-  deps.publish('destroy', network);
+  await removeTold(deps, network);
   response.empty();
 }
+
+const removeTold = (deps: NetworkRouteDeps, { id, name, driver }: NetworkRecord): Promise<void> =>
+  deps.telling({ type: 'network', action: 'destroy', actorId: id, attributes: { name, type: driver } }, { of: 'network', nameOrId: id, there: false }, () => deps.networks.remove(id));
 
 async function prune(deps: NetworkRouteDeps, { query }: ApiRequest, response: ApiResponse): Promise<void> {
   const filters = query.filters(PRUNE_FILTERS);
@@ -121,8 +123,7 @@ async function prune(deps: NetworkRouteDeps, { query }: ApiRequest, response: Ap
   for (const network of unused) {
     // A container may have come meanwhile.
     if (!isUnused(deps, network)) continue;
-    await deps.networks.remove(network.id);
-    deps.publish('destroy', network);
+    await removeTold(deps, network);
     deleted.push(network.name);
   }
   response.value({ NetworksDeleted: deleted });

@@ -4,7 +4,7 @@ import type { VolumeRecord } from '../core/ports/volumes.ts';
 import { publish } from '../engine/context.ts';
 import type { EngineContext } from '../engine/context.ts';
 import { usersOfVolume } from '../engine/removal.ts';
-import { publishVolume } from '../engine/resourceEvents.ts';
+import { createVolume, removeVolume } from '../engine/resourceEvents.ts';
 import type { Filters } from '../wire/filters.ts';
 import { VolumeCreateBody, volumeView } from '../wire/volume.ts';
 import type { ApiRequest } from './request.ts';
@@ -56,10 +56,7 @@ function isListed(ctx: EngineContext, record: VolumeRecord, filters: Filters): b
 
 async function create(ctx: EngineContext, request: ApiRequest): Promise<VolumeRecord> {
   const { name, driver, driverOpts, labels } = await request.json(VolumeCreateBody);
-  const existed = ctx.volumes.list().some((record) => record.name === name);
-  const record = await ctx.volumes.create({ name, driver, labels: { ...labels }, options: { ...driverOpts } });
-  if (!existed) publishVolume(ctx, record, 'create');
-  return record;
+  return createVolume(ctx, { name, driver, labels: { ...labels }, options: { ...driverOpts } });
 }
 
 /** With force, one that is not there is removed already. */
@@ -68,8 +65,7 @@ async function remove(ctx: EngineContext, name: string, force: boolean): Promise
     const record = ctx.volumes.get(name);
     const users = usersOfVolume(ctx, name).map(({ id }) => id);
     if (users.length > 0) throw conflict(`remove ${name}: volume is in use - [${users.join(', ')}]`);
-    await ctx.volumes.remove(name);
-    publishVolume(ctx, record, 'destroy');
+    await removeVolume(ctx, record);
   } catch (error) {
     if (!(force && isKind(error, 'not-found'))) throw error;
   }

@@ -29,7 +29,6 @@ import type { LayerPort } from '../core/ports/layers.ts';
 import type { EngineSettings } from '../core/settings.ts';
 import { Containers } from '../engine/containers.ts';
 import { attachedTo, connectContainer, disconnectContainer } from '../engine/connect.ts';
-import { publish } from '../engine/context.ts';
 import type { EngineContext } from '../engine/context.ts';
 import { imageUses } from '../engine/query.ts';
 import { collectImages } from '../engine/removal.ts';
@@ -95,14 +94,14 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
   // Asked while the rest goes on.
   const runtime = runtimeVersion(settings);
   const trees = detectCgroups();
-  const events = await EventLog.open(dataRoot, logger);
+  const events = await EventLog.open(dataRoot, { clock: systemClock, logger });
   const images = await Images.open({
     dataRoot,
     layers: primary,
     clock: systemClock,
     logger,
     registry: registryOptions(config, VERSION),
-    events: ({ action, id: actorId, attributes }) => events.publish({ type: 'image', action, actorId, attributes, timeNs: systemClock.nowNs() }),
+    events,
   });
   const host = createHost(trees);
   const network = new Network({ directory: path.join(dataRoot, 'networks'), config: netConfig(config), logger, clock: systemClock, newId, ulaBits: ulaBitsOf(id) });
@@ -160,7 +159,7 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
       attached: (networkId) => attachedTo(ctx, networkId),
       connect: (container, record, request) => connectContainer(ctx, ctx.containers.resolve(container), { network: record, request }),
       disconnect: (container, record, { force }) => disconnectContainer(ctx, ctx.containers.resolve(container), { network: record, force }),
-      publish: (action, record) => publish(ctx, { type: 'network', action, actorId: record.id, attributes: { name: record.name, type: record.driver } }),
+      telling: events.telling.bind(events),
     }),
     ...imageRoutes({ images, clock: systemClock, driver, uses: () => imageUses(ctx) }),
   ]);

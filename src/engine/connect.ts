@@ -1,14 +1,15 @@
 /** `docker network connect` and `disconnect`: the record says it, and a running container has it at once. */
-import { conflict, forbidden, invalid } from '../base/errors.ts';
+import { conflict, forbidden, invalid, messageOf } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import type { EndpointRequest } from '../core/container/config.ts';
 import { hostsFile } from '../core/oci/etcFiles.ts';
-import { isContainerMode, isHostMode } from '../core/container/modes.ts';
+import { isContainerMode, isHostMode, isPrivateNetwork } from '../core/container/modes.ts';
 import type { EndpointRecord, NetworkRecord, Sandbox } from '../core/ports/network.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
 import { hostsOf } from './hosts.ts';
 import { endpointNames, refreshNames } from './names.ts';
-import { publishNetwork } from './resourceEvents.ts';
+import { endpointEvent } from './resourceEvents.ts';
 
 export interface AttachedEndpoint {
   containerId: string;
@@ -27,13 +28,10 @@ export function connectContainer(ctx: EngineContext, container: Container, what:
   return container.lock.run(async () => {
     refuseSharing(container, network);
     if (keyOf(container, network) !== undefined) throw forbidden(`endpoint with name ${container.record.name} already exists in network ${network.name}`);
-    if (isLiveSandbox(container)) {
-      const sandbox = await ctx.network.connect(container.id, container.sandbox, { networkId: network.id, request, dnsNames: endpointNames(container, network, request) });
-      await keep(ctx, container, sandbox);
-      const endpoint = sandbox.endpoints.find(({ networkId }) => networkId === network.id);
-      if (endpoint !== undefined) publishNetwork(ctx, container, { action: 'connect', endpoint });
-    }
-    await record(ctx, container, { ...container.record.networks, [network.name]: request });
+    await recorded(ctx, container, { ...container.record.networks, [network.name]: request }, async () => {
+      await failpoint('connect.recorded');
+      if (isLiveSandbox(container)) await join(ctx, container, { network, request });
+    });
   });
 }
 
@@ -44,12 +42,62 @@ export function disconnectContainer(ctx: EngineContext, container: Container, wh
     const key = keyOf(container, network);
     const endpoint = container.sandbox?.endpoints.find(({ networkId }) => networkId === network.id);
     if (key === undefined && endpoint === undefined) throw forbidden(`container ${container.id} is not connected to network ${network.name}`);
-    if (isLiveSandbox(container) && endpoint !== undefined) {
-      await keep(ctx, container, await ctx.network.disconnect(container.id, container.sandbox, network.id));
-      publishNetwork(ctx, container, { action: 'disconnect', endpoint });
-    }
-    await record(ctx, container, Object.fromEntries(Object.entries(container.record.networks).filter(([name]) => name !== key)));
+    await recorded(ctx, container, Object.fromEntries(Object.entries(container.record.networks).filter(([name]) => name !== key)), async () => {
+      await failpoint('disconnect.recorded');
+      if (isLiveSandbox(container) && endpoint !== undefined) await leave(ctx, container, endpoint);
+    });
   });
+}
+
+/** The record says first what is wanted, so that the next daemon finishes what this one began; what cannot be done is taken back. */
+async function recorded(ctx: EngineContext, container: Container, networks: Record<string, EndpointRequest>, act: () => Promise<void>): Promise<void> {
+  const before = container.record.networks;
+  await record(ctx, container, networks);
+  try {
+    await act();
+  } catch (error) {
+    await record(ctx, container, before);
+    throw error;
+  }
+}
+
+/** A running container's networks as its record has them: a daemon may have died between the two. */
+export async function mendEndpoints(ctx: EngineContext, container: Container): Promise<void> {
+  const { hostConfig, config } = container.record;
+  if (!isLiveSandbox(container) || container.problem !== '' || !isPrivateNetwork(hostConfig.networkMode) || hostConfig.networkMode === 'none' || config.networkDisabled) return;
+  try {
+    const wanted = Object.entries(container.record.networks).map(([name, request]) => ({ network: ctx.network.resolve(name), request }));
+    const extra = container.sandbox.endpoints.filter(({ networkId }) => wanted.every(({ network }) => network.id !== networkId));
+    const missing = wanted.filter(({ network }) => container.sandbox.endpoints.every(({ networkId }) => networkId !== network.id));
+    for (const endpoint of extra) await leave(ctx, container, endpoint);
+    for (const each of missing) await join(ctx, container, each);
+  } catch (error) {
+    ctx.logger.warn('a container is not on the networks that it should be on', { container: container.id, error: messageOf(error) });
+  }
+}
+
+type Live = Container & { sandbox: Sandbox };
+
+function join(ctx: EngineContext, container: Live, { network, request }: { network: NetworkRecord; request: EndpointRequest }): Promise<void> {
+  const { id: networkId, name: networkName } = network;
+  return telling(ctx, container, { endpoint: { networkId, networkName }, action: 'connect' }, async () => {
+    const joined = await ctx.network.connect(container.id, container.sandbox, { networkId, request, dnsNames: endpointNames(container, network, request) });
+    await failpoint('connect.linked');
+    await keep(ctx, container, joined);
+  });
+}
+
+function leave(ctx: EngineContext, container: Live, endpoint: EndpointRecord): Promise<void> {
+  return telling(ctx, container, { endpoint, action: 'disconnect' }, async () => {
+    const left = await ctx.network.disconnect(container.id, container.sandbox, endpoint.networkId);
+    await failpoint('disconnect.unlinked');
+    await keep(ctx, container, left);
+  });
+}
+
+function telling(ctx: EngineContext, container: Container, what: { endpoint: Pick<EndpointRecord, 'networkId' | 'networkName'>; action: 'connect' | 'disconnect' }, act: () => Promise<void>): Promise<void> {
+  const { endpoint: { networkId }, action } = what;
+  return ctx.events.telling(endpointEvent(ctx, container, what), { of: 'endpoint', id: container.id, networkId, there: action === 'connect' }, act);
 }
 
 function refuseSharing(container: Container, network: NetworkRecord): void {
@@ -64,7 +112,7 @@ function refuseSharing(container: Container, network: NetworkRecord): void {
 const keyOf = (container: Container, network: NetworkRecord): string | undefined =>
   Object.keys(container.record.networks).find((name) => name === network.name || name === network.id);
 
-const isLiveSandbox = (container: Container): container is Container & { sandbox: Sandbox } => container.sandbox !== null && container.occupied;
+const isLiveSandbox = (container: Container): container is Live => container.sandbox !== null && container.occupied;
 
 async function record(ctx: EngineContext, container: Container, networks: Record<string, EndpointRequest>): Promise<void> {
   const changed = { ...container.record, networks };

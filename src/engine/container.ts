@@ -2,6 +2,7 @@
  * One container in memory: its record (desired, ours), its view (observed, the shim's), the state that both give, and
  * whoever waits for it. Verbs change it; each change of record, sandbox or shim holds its lock.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Mutex } from '../base/mutex.ts';
 import type { ContainerRecord, ExecRecord } from '../core/container/record.ts';
 import { nextState } from '../core/container/state.ts';
@@ -10,6 +11,9 @@ import { EMPTY_VIEW, shownExitCode } from '../core/container/view.ts';
 import type { ContainerView, EventSubject } from '../core/container/view.ts';
 import type { Sandbox } from '../core/ports/network.ts';
 import type { ShimHandle, ShimWatch } from '../core/ports/shim.ts';
+
+/** A shim tells its watchers before it answers. */
+const SEEN_MS = 1000;
 
 export type WaitCondition = 'not-running' | 'next-exit' | 'removed';
 
@@ -37,6 +41,9 @@ export interface ExecSession {
   ended: Promise<void>;
 }
 
+export const subjectOf = (record: ContainerRecord): EventSubject =>
+  ({ id: record.id, name: record.name, image: record.config.image, labels: record.config.labels });
+
 export class Container {
   record: ContainerRecord;
   view: ContainerView = EMPTY_VIEW;
@@ -47,6 +54,10 @@ export class Container {
   settled: Promise<void> = Promise.resolve();
   /** Why the record itself cannot be used, or empty: such a container can only be looked at, stopped and removed. */
   readonly problem: string;
+  /** Its run was over, or had never begun, when this daemon came: what its end gave back may have been told. */
+  inherited = false;
+  /** Its shim was told to stop it. */
+  stopping = false;
   /** Greater than 0: its end is followed by a start, so `--rm` waits. */
   kept = 0;
   readonly lock = new Mutex();
@@ -89,13 +100,19 @@ export class Container {
     } while (seen !== this.settled);
   }
 
+  /** Resolves when an entry of the journal has been taken over, or soon after if it never is. */
+  async seen(seq: bigint): Promise<void> {
+    const end = performance.now() + SEEN_MS;
+    while (this.view.seq < seq && performance.now() < end) await sleep(1);
+  }
+
   /** Resolves when the shim next says that the container was started. */
   nextStart(): Promise<void> {
     return new Promise((resolve) => this.#starts.add(resolve));
   }
 
   get subject(): EventSubject {
-    return { id: this.id, name: this.record.name, image: this.record.config.image, labels: this.record.config.labels };
+    return subjectOf(this.record);
   }
 
   get exitCode(): number {

@@ -13,6 +13,7 @@ import type { LogForwardPort } from '../core/ports/logTargets.ts';
 import type { NamesPort } from '../core/ports/names.ts';
 import type { NetworkPort } from '../core/ports/network.ts';
 import type { RuntimePort, RuntimeTarget } from '../core/ports/runtime.ts';
+import type { OwnEvent } from '../core/ports/telling.ts';
 import type { ShimPort } from '../core/ports/shim.ts';
 import type { VolumePort } from '../core/ports/volumes.ts';
 import { attributesOf } from '../core/container/view.ts';
@@ -77,5 +78,8 @@ export function publish(ctx: EngineContext, event: Omit<EngineEvent, 'timeNs'>):
 }
 
 export function publishContainer(ctx: EngineContext, subject: EventSubject, action: string, more: Record<string, string> = {}): void {
-  publish(ctx, { type: 'container', action, actorId: subject.id, attributes: { ...attributesOf(subject), ...more } });
+  publish(ctx, containerEvent(subject, action, more));
 }
+
+export const containerEvent = (subject: EventSubject, action: string, more: Record<string, string> = {}): OwnEvent =>
+  ({ type: 'container', action, actorId: subject.id, attributes: { ...attributesOf(subject), ...more } });

@@ -16,11 +16,11 @@ import type { ContainerRecord } from '../core/container/record.ts';
 import { checkContainerName } from '../core/container/validate.ts';
 import type { Image } from '../core/image/image.ts';
 import { checkLogConfig } from '../core/log/drivers.ts';
-import { Container } from './container.ts';
-import { publishContainer } from './context.ts';
+import { Container, subjectOf } from './container.ts';
+import { containerEvent } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { checkLinks } from './hosts.ts';
-import { publishVolume } from './resourceEvents.ts';
+import { createVolume, removeVolume } from './resourceEvents.ts';
 
 export interface CreateRequest {
   /** Empty: one is made up. */
@@ -41,9 +41,7 @@ export async function createContainer(ctx: EngineContext, request: CreateRequest
   ctx.containers.reserveName(name, id);
   try {
     const { record, volumes, warnings } = await planRecord(ctx, request, { id, name, image });
-    const container = new Container(await make(ctx, record, volumes), { kind: 'created' });
-    ctx.containers.add(container);
-    publishContainer(ctx, container.subject, 'create');
+    await make(ctx, record, volumes);
     return { id, warnings };
   } catch (error) {
     ctx.containers.releaseName(name, id);
@@ -123,7 +121,7 @@ function tryResolve(ctx: EngineContext, nameOrId: string): Container | undefined
 }
 
 /** Makes everything; whatever fails is undone, so that nothing of it is left. */
-async function make(ctx: EngineContext, planned: ContainerRecord, volumes: VolumeRequest[]): Promise<ContainerRecord> {
+async function make(ctx: EngineContext, planned: ContainerRecord, volumes: VolumeRequest[]): Promise<void> {
   const layers = ctx.layers.get(planned.storageDriver);
   if (layers === undefined) throw invalid(`storage driver ${planned.storageDriver} is not to be had on this host`);
   await using undo = new AsyncDisposableStack();
@@ -137,20 +135,20 @@ async function make(ctx: EngineContext, planned: ContainerRecord, volumes: Volum
   await populateVolumes(ctx, planned, mounts);
   await failpoint('create.volumes');
   const record: ContainerRecord = { ...planned, mounts, desired: 'created', removeVolumes: false };
-  await ctx.store.save(record);
+  await ctx.events.telling(containerEvent(subjectOf(record), 'create'), { of: 'container', id: record.id, is: 'there' }, async () => {
+    await ctx.store.save(record);
+    ctx.containers.add(new Container(record, { kind: 'created' }));
+  });
   undo.move();
-  return record;
 }
 
 async function makeVolumes(ctx: EngineContext, planned: ContainerRecord, work: { volumes: VolumeRequest[]; undo: AsyncDisposableStack }): Promise<MountPoint[]> {
   const byName = new Map<string, { mountpoint: string; driver: string }>();
   for (const request of work.volumes) {
-    const existed = ctx.volumes.list().some(({ name }) => name === request.name);
-    const volume = await ctx.volumes.create(request);
-    if (!existed) publishVolume(ctx, volume, 'create');
+    const volume = await createVolume(ctx, request);
     byName.set(request.name, volume);
     const anonymous = planned.mounts.some((mount) => mount.name === request.name && mount.anonymous);
-    if (anonymous) work.undo.defer(() => ctx.volumes.remove(request.name));
+    if (anonymous) work.undo.defer(() => removeVolume(ctx, volume));
   }
   return planned.mounts.map((mount) => {
     const volume = mount.type === 'volume' ? byName.get(mount.name) : undefined;

@@ -14,15 +14,14 @@ const driversOf = (ctx: EngineContext, container: Container): LayerPort[] =>
 
 /** Network, mounts, volumes, exec folder. The caller holds the lock. What fails is logged and tried again at the next start or removal. */
 export async function giveBack(ctx: EngineContext, container: Container): Promise<void> {
-  // Of a run that is ending, not of one that a removal makes sure of.
-  const told = container.occupied;
+  const held = await whatWasTold(ctx, container);
   // A crash may have left a namespace whose sandbox was not written down yet.
   const sandbox = container.sandbox ?? (await ctx.store.loadSandbox(container.id)) ?? { netnsPath: ctx.store.paths(container.id).netns, endpoints: [], ports: [] };
   const attempts: [string, () => Promise<void>][] = [
     ['network', async () => {
       await ctx.network.down(container.id, sandbox);
       await failpoint('give-back.network');
-      for (const endpoint of told ? sandbox.endpoints : []) publishNetwork(ctx, container, { action: 'disconnect', endpoint });
+      for (const endpoint of sandbox.endpoints.filter(({ networkId }) => held(networkId))) publishNetwork(ctx, container, { action: 'disconnect', endpoint });
     }],
     ['names', () => ctx.names.withdraw(container.id)],
     ['shared memory', () => ctx.host.unmountShm(shmFolder(ctx, container))],
@@ -31,7 +30,7 @@ export async function giveBack(ctx: EngineContext, container: Container): Promis
     }],
     ...volumeMounts(container).map((mount): [string, () => Promise<void>] => ['volume', async () => {
       await ctx.volumes.unmount(mount.name, container.id);
-      if (told) publishUnmount(ctx, container, mount);
+      if (held(mount.name)) publishUnmount(ctx, container, mount);
     }]),
   ];
   await failpoint('give-back');
@@ -44,6 +43,18 @@ export async function giveBack(ctx: EngineContext, container: Container): Promis
   }));
   container.sandbox = null;
   await failpoint('give-back.done');
+}
+
+/**
+ * Whether it was told that the container has a network or volume, so that it is told once that it has it no more: of a
+ * run that is ending, not of one that a removal makes sure of. What an earlier daemon told before it died, its event log knows.
+ */
+async function whatWasTold(ctx: EngineContext, container: Container): Promise<(id: string) => boolean> {
+  const { occupied } = container;
+  if (!container.inherited) return () => occupied;
+  container.inherited = false;
+  const { holds } = await ctx.events.told(container.id);
+  return (id) => holds.get(id) ?? occupied;
 }
 
 export const volumeMounts = (container: Container): MountPoint[] => container.record.mounts.filter(({ type }) => type === 'volume');

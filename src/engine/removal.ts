@@ -3,9 +3,10 @@ import { errnoOf, internal, isKind, messageOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
-import { layersOf, publishContainer, runtimeTarget } from './context.ts';
+import { containerEvent, layersOf, runtimeTarget } from './context.ts';
 import { giveBack } from './giveBack.ts';
 import { killEverything } from './kill.ts';
+import { removeVolume } from './resourceEvents.ts';
 
 /** `--rm`, at the end of a run. */
 export async function removeAfterExit(ctx: EngineContext, container: Container): Promise<void> {
@@ -22,9 +23,18 @@ export async function removeAfterExit(ctx: EngineContext, container: Container):
 
 /** Removes it step by step; the caller holds the lock and has made sure that nothing runs. Every step is idempotent. */
 export async function removeNow(ctx: EngineContext, container: Container, volumes: boolean): Promise<void> {
-  const { subject } = container;
   const obscure = container.problem !== '' || container.state.kind === 'broken';
+  // One that a crash left half made was never told of.
+  const half = container.record.desired === 'creating';
   container.transition({ kind: 'remove' });
+  const remove = (): Promise<void> => removeSteps(ctx, container, { obscure, volumes });
+  if (half) await remove();
+  else await ctx.events.telling(containerEvent(container.subject, 'destroy'), { of: 'container', id: container.id, is: 'gone' }, remove);
+  container.notify('removed');
+  await collectImages(ctx);
+}
+
+async function removeSteps(ctx: EngineContext, container: Container, { obscure, volumes }: { obscure: boolean; volumes: boolean }): Promise<void> {
   try {
     if (container.problem === '') {
       container.record = { ...container.record, desired: 'removing', removeVolumes: volumes };
@@ -48,9 +58,6 @@ export async function removeNow(ctx: EngineContext, container: Container, volume
     throw internal(`cannot remove container "${container.record.name}": ${messageOf(error)}`, error);
   }
   ctx.containers.delete(container);
-  publishContainer(ctx, subject, 'destroy');
-  container.notify('removed');
-  await collectImages(ctx);
 }
 
 /** On a full disk its own log makes room for the record: it goes anyway. */
@@ -85,7 +92,7 @@ async function removeAnonymousVolumes(ctx: EngineContext, container: Container):
     if (mount.type !== 'volume' || !mount.anonymous) continue;
     if (usersOfVolume(ctx, mount.name).some((user) => user.id !== container.id)) continue;
     try {
-      await ctx.volumes.remove(mount.name);
+      await removeVolume(ctx, ctx.volumes.get(mount.name));
     } catch (error) {
       if (!isKind(error, 'not-found')) throw error;
     }

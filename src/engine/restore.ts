@@ -7,6 +7,7 @@ import { failpoint } from '../base/failpoint.ts';
 import { mapLimit } from '../base/mutex.ts';
 import { isContainerMode } from '../core/container/modes.ts';
 import type { RestoreStep } from '../core/restorePlan.ts';
+import { mendEndpoints } from './connect.ts';
 import { Container } from './container.ts';
 import { runtimeTarget } from './context.ts';
 import type { EngineContext } from './context.ts';
@@ -18,6 +19,7 @@ import { placeholderRecord } from './placeholder.ts';
 import { abandon } from './recover.ts';
 import { carryOut, look, lookAtProblem, shimLost } from './restoreOne.ts';
 import type { Task } from './restoreOne.ts';
+import { tellUntoldContainers, tellUntoldResources } from './untold.ts';
 
 const AT_ONCE = 32;
 
@@ -39,9 +41,12 @@ export async function restoreContainers(ctx: EngineContext, options: { moved: bo
   await ctx.network.restore(live.flatMap(({ id, sandbox }) => (sandbox === null ? [] : [{ containerId: id, sandbox }])));
   await ctx.names.restore(live.map(({ id }) => id));
   await failpoint('restore.network');
+  await tellUntoldResources(ctx);
   await ctx.volumes.restore(live.flatMap((container) => volumeNames(container).map((name) => ({ name, user: container.id }))));
   await mapLimit(tasks, AT_ONCE, ({ container, steps }) => carryOut(ctx, container, steps.filter(isImmediate)));
+  await mapLimit(live, AT_ONCE, (container) => container.lock.run(() => mendEndpoints(ctx, container)));
   await mapLimit(tasks, AT_ONCE, ({ container }) => forwardLog(ctx, container, { live: container.occupied }));
+  await tellUntoldContainers(ctx);
   for (const container of live) void container.lock.run(() => refreshNames(ctx, container));
   await failpoint('restore.done');
   return { later: carryOutLater(ctx, tasks) };

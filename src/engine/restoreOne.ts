@@ -43,6 +43,7 @@ export async function look(ctx: EngineContext, loaded: LoadedContainer, present:
     container.view = view;
     const observed = await observe(ctx, container, present.has(record.id));
     const live = observed.shim !== 'none';
+    container.inherited = live && observed.shimState !== 'running' && observed.shimState !== 'restarting';
     if (live) container.sandbox = await ctx.store.loadSandbox(record.id);
     return { container, live, steps: planRestore(record, observed, { liveRestore: ctx.settings().liveRestore }) };
   } catch (error) {
@@ -75,6 +76,7 @@ async function observe(ctx: EngineContext, container: Container, present: boolea
   const exit = await ctx.shims.readExit(paths.exit);
   const none = shim === 'gone' && !present && container.view.live === 'no' && !(await isBehind(ctx, container));
   const init = await initOf(ctx, container, liveness);
+  container.stopping = status.kind === 'ok' && status.value.stopping;
   return {
     shim: none ? 'none' : shim,
     ...init,

@@ -6,6 +6,7 @@ import { shownExitCode } from '../core/container/view.ts';
 import type { ExecRecord } from '../core/container/record.ts';
 import type { ShimHandle } from '../core/ports/shim.ts';
 import type { Container, ExecSession } from './container.ts';
+import { containerEvent } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { endExec, followEnd } from './exec.ts';
 import { applyEntry, saveView, supervise } from './supervise.ts';
@@ -77,6 +78,7 @@ async function resumeExec(ctx: EngineContext, container: Container, { record, en
     return;
   }
   const pid = status.kind === 'ok' ? status.value.pid : 0;
+  if (!ended) await tellBegin(ctx, container, { record, startedNs: status.kind === 'ok' ? status.value.startedAt : 0n });
   const session: ExecSession = { record, started: true, running: false, exitCode: null, pid, handle: null, endedNs: 0n, ended: Promise.resolve() };
   container.execs.set(record.id, session);
   if (shim === 'answering') {
@@ -87,12 +89,22 @@ async function resumeExec(ctx: EngineContext, container: Container, { record, en
     session.ended = followEnd(ctx, container, { session, ended: watch.ended });
     return;
   }
-  if (!ended && !(await ctx.events.told(container.id)).execs.has(record.id)) {
+  if (!ended && !(await ctx.events.told(container.id)).execs.has(`exec_die ${record.id}`)) {
     await endExec(ctx, container, session);
     return;
   }
   session.exitCode = exit.kind === 'ok' ? shownExitCode(exit.value.exitCode) : 255;
   session.endedNs = exit.kind === 'ok' ? exit.value.finishedAt : ctx.clock.nowNs();
+}
+
+/** A daemon may have died before it told that a session was made and started. */
+async function tellBegin(ctx: EngineContext, container: Container, { record, startedNs }: { record: ExecRecord; startedNs: bigint }): Promise<void> {
+  const { execs } = await ctx.events.told(container.id);
+  const command = record.cmd.join(' ');
+  for (const [kind, timeNs] of [['exec_create', record.createdNs], ['exec_start', startedNs]] as const) {
+    if (timeNs === 0n || execs.has(`${kind} ${record.id}`)) continue;
+    ctx.events.publish({ ...containerEvent(container.subject, `${kind}: ${command}`, { execID: record.id }), timeNs });
+  }
 }
 
 /** Its shim was never told to start: nobody was told that it runs, and nothing of it did. */

@@ -93,6 +93,8 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   await failpoint('start.watched');
   undo.defer(() => ctx.forward.ended(container.id));
   await forwardLog(ctx, container, { live: true });
+  // What was told of the run's beginning tells the next daemon what to tell of its end.
+  await ctx.events.flushed();
   await handle.start();
   await started;
   await failpoint('start.started');

@@ -5,7 +5,7 @@ import { parseSignal, SIGKILL, SIGTERM } from '../core/container/signals.ts';
 import type { StopOrder } from '../core/ports/shim.ts';
 import { cgroupPathOf } from './bundle.ts';
 import type { Container } from './container.ts';
-import { publishContainer } from './context.ts';
+import { containerEvent, publishContainer } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { endLost } from './ending.ts';
 import { killEverything } from './kill.ts';
@@ -33,9 +33,11 @@ const AFTER_KILL_MS = 10_000;
 export async function stopContainer(ctx: EngineContext, container: Container, options: StopOptions): Promise<void> {
   const signal = stopSignalOf(container, options.signal);
   if (!container.occupied) throw notModified(`container ${container.id} is not running`);
-  await orderStop(ctx, container, { signal, timeoutMs: stopTimeoutMs(ctx, container, options.timeout), manual: true });
-  publishContainer(ctx, container.subject, 'stop');
+  await tellingStop(ctx, container, () => orderStop(ctx, container, { signal, timeoutMs: stopTimeoutMs(ctx, container, options.timeout), manual: true }));
 }
+
+export const tellingStop = (ctx: EngineContext, container: Container, stop: () => Promise<void>): Promise<void> =>
+  ctx.events.telling(containerEvent(container.subject, 'stop'), { of: 'container', id: container.id, is: 'ended' }, stop);
 
 /** The signal a stop sends: the one given, the container's, SIGTERM. */
 export function stopSignalOf(container: Container, given = ''): number {
@@ -56,7 +58,6 @@ export async function orderStop(ctx: EngineContext, container: Container, order:
     if (order.manual) await rememberStop(ctx, container);
     // A frozen process takes no signal until its thaw: Docker thaws it for the stop too.
     await thaw(ctx, container);
-    publishContainer(ctx, container.subject, 'kill', { signal: String(order.signal) });
     switch (await tellShim(ctx, container, order)) {
       case 'taken':
         return () => container.whenSettled();
@@ -64,6 +65,7 @@ export async function orderStop(ctx: EngineContext, container: Container, order:
         return () => stopAgain(ctx, container, order);
       case 'none':
         container.watch?.close();
+        publishKill(ctx, container, order.signal);
         return () => stopWithoutShim(ctx, container, order);
     }
   });
@@ -81,7 +83,8 @@ async function tellShim(ctx: EngineContext, container: Container, order: StopOrd
   if (container.handle === null || (await shimHangs(ctx, container))) return 'none';
   await failpoint('stop.remembered');
   try {
-    await container.handle.stop({ signal: order.signal, timeoutMs: order.timeoutMs });
+    const { toldBy } = await container.handle.stop({ signal: order.signal, timeoutMs: order.timeoutMs });
+    if (toldBy === undefined) publishKill(ctx, container, order.signal);
   } catch (error) {
     if (isKind(error, 'unavailable')) return 'none';
     if (isKind(error, 'not-found')) return 'left';
@@ -90,6 +93,9 @@ async function tellShim(ctx: EngineContext, container: Container, order: StopOrd
   await failpoint('stop.ordered');
   return 'taken';
 }
+
+const publishKill = (ctx: EngineContext, container: Container, signal: number): void =>
+  publishContainer(ctx, container.subject, 'kill', { signal: String(signal) });
 
 const shimHangs = async (ctx: EngineContext, container: Container): Promise<boolean> =>
   (await ctx.shims.liveness(ctx.store.paths(container.id).execDir)).shim === 'silent';
@@ -153,12 +159,13 @@ export async function killContainer(ctx: EngineContext, container: Container, or
   }
   if (signal === SIGKILL) await ctx.cgroups.thaw(cgroupPathOf(ctx, container));
   try {
-    await handle.signal(signal);
+    const { toldBy } = await handle.signal(signal);
+    if (toldBy === undefined) publishKill(ctx, container, signal);
+    else await container.seen(toldBy);
   } catch (error) {
     // It ended between our look and the signal: what the user wanted.
     if (container.occupied) throw conflict(`cannot kill container: ${order.asked}: ${messageOf(error)}`, error);
   }
-  publishContainer(ctx, container.subject, 'kill', { signal: String(signal) });
   if (signal === SIGKILL) await bounded(container.whenSettled(), container, 0);
 }
 

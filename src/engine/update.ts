@@ -1,34 +1,40 @@
 /** `docker update`: the record first, then the kernel, then the bundle from which the shim restarts. */
 import { conflict } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
+import type { HostConfig } from '../core/container/config.ts';
 import { planUpdate } from '../core/container/update.ts';
 import type { UpdateRequest } from '../core/container/update.ts';
 import { updateResources, withResources } from '../core/oci/resources.ts';
 import { isRunning } from '../core/container/snapshot.ts';
 import type { Container } from './container.ts';
-import { publishContainer, runtimeTarget } from './context.ts';
+import { containerEvent, runtimeTarget } from './context.ts';
 import type { EngineContext } from './context.ts';
+import { settingsDigest } from './untold.ts';
 
 export function updateContainer(ctx: EngineContext, container: Container, request: UpdateRequest): Promise<{ warnings: string[] }> {
   return container.lock.run(async () => {
     if (container.state.kind === 'removing' || container.problem !== '') throw conflict(`Cannot update container ${container.id}: container is marked for removal and cannot be "update"`);
     const { host, changes, warnings } = planUpdate(container.record.hostConfig, request, ctx.host.sysInfo());
-    const before = container.record;
-    if (container.state.kind === 'running' || container.state.kind === 'paused') {
-      // The kernel may refuse (memory below what is in use): then nothing was changed.
-      await ctx.runtime.update(runtimeTarget(ctx, container), updateResources(changes));
-    }
-    container.record = { ...before, hostConfig: host };
-    await failpoint('update.applied');
-    await ctx.store.save(container.record);
-    await failpoint('update.saved');
-    if (isRunning(container)) {
-      // Only the limits: what else stands there is what the container was started with.
-      const bundle = await ctx.store.readBundle(container.id, 'config.json');
-      await ctx.store.writeBundle(container.id, { 'config.json': withResources(bundle, host, ctx.host.devices()) });
-    }
-    if (request.restartPolicy !== undefined) await container.handle?.policy({ restart: container.record.desired === 'stopped' ? { name: 'no', maximumRetryCount: 0 } : request.restartPolicy });
-    publishContainer(ctx, container.subject, 'update');
+    const event = containerEvent(container.subject, 'update');
+    await ctx.events.telling(event, { of: 'container settings', id: container.id, digest: settingsDigest(host) }, () => apply(ctx, container, { host, changes, request }));
     return { warnings };
   });
+}
+
+async function apply(ctx: EngineContext, container: Container, { host, changes, request }: { host: HostConfig; changes: Parameters<typeof updateResources>[0]; request: UpdateRequest }): Promise<void> {
+  if (container.state.kind === 'running' || container.state.kind === 'paused') {
+    // The kernel may refuse (memory below what is in use): then nothing was changed.
+    await ctx.runtime.update(runtimeTarget(ctx, container), updateResources(changes));
+  }
+  await failpoint('update.applied');
+  const updated = { ...container.record, hostConfig: host };
+  await ctx.store.save(updated);
+  container.record = updated;
+  await failpoint('update.saved');
+  if (isRunning(container)) {
+    // Only the limits: what else stands there is what the container was started with.
+    const bundle = await ctx.store.readBundle(container.id, 'config.json');
+    await ctx.store.writeBundle(container.id, { 'config.json': withResources(bundle, host, ctx.host.devices()) });
+  }
+  if (request.restartPolicy !== undefined) await container.handle?.policy({ restart: container.record.desired === 'stopped' ? { name: 'no', maximumRetryCount: 0 } : request.restartPolicy });
 }

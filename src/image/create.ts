@@ -1,8 +1,9 @@
 /** Images made here: `docker commit` (one more layer over a parent) and `docker import` (a file system as one layer). */
 import type { Readable } from 'node:stream';
 import { rfc3339Nano } from '../base/clock.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { applyChanges } from '../core/image/changes.ts';
-import { chainIds } from '../core/image/chain.ts';
+import { chainIds, sha256 } from '../core/image/chain.ts';
 import { emptyDefaults, encodeImageConfig } from '../core/image/config.ts';
 import type { ImageConfig } from '../core/image/config.ts';
 import type { Image } from '../core/image/image.ts';
@@ -12,7 +13,7 @@ import { familiarString, parseReference, withDefaultTag, withTag } from '../core
 import type { Reference } from '../core/image/reference.ts';
 import type { ImagePort } from '../core/ports/images.ts';
 import { decompress } from '../sys/decompress.ts';
-import { emit } from './context.ts';
+import { telling } from './context.ts';
 import type { ImageContext } from './context.ts';
 import { EMPTY_LAYER, LayerFile } from './layerFile.ts';
 
@@ -61,8 +62,9 @@ export async function importImage(context: ImageContext, archive: Readable, opti
     diffIds: [layer.digest],
     history: [{ created, createdBy: '', author: '', comment: options.message, emptyLayer: false }],
   };
-  const image = await addImage(context, { config, layer, parent: '', sizes: [], reference, signal: options.signal });
-  emit(context, 'import', { id: image.id, name: reference === undefined ? image.id : familiarString(reference) });
+  const id = sha256(encodeImageConfig(config));
+  const told = { action: 'import', id, name: reference === undefined ? id : familiarString(reference), labels: defaults.labels, proof: { of: 'image', id, there: true } } as const;
+  const image = await telling(context, told, () => addImage(context, { config, layer, parent: '', sizes: [], reference, signal: options.signal }));
   options.progress({ kind: 'status', status: image.id });
   return image.id;
 }
@@ -98,12 +100,22 @@ async function addImage(context: ImageContext, image: NewImage): Promise<Image> 
     }
     return await context.mutex.run(async () => {
       const added = await context.store.add(encodeImageConfig(config), { layerSizes, parent: image.parent });
+      await failpoint('image.added');
       if (image.reference === undefined) return added;
-      await context.store.references.set(image.reference, added.id);
-      if (image.parent !== '') emit(context, 'tag', { id: added.id, name: familiarString(image.reference) });
+      await nameImage(context, added.id, { reference: image.reference, told: image.parent !== '' });
       return context.store.get(added.id) ?? added;
     });
   } finally {
     await lease.release();
   }
+}
+
+/** Of an import the name goes with the image, and is not told by itself. */
+async function nameImage(context: ImageContext, id: string, { reference, told }: { reference: Reference; told: boolean }): Promise<void> {
+  const name = familiarString(reference);
+  const set = async (): Promise<void> => {
+    await context.store.references.set(reference, id);
+    await failpoint('image.named');
+  };
+  await (told ? telling(context, { action: 'tag', id, name, proof: { of: 'image name', reference: name, image: id } }, set) : set());
 }

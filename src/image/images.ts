@@ -8,11 +8,12 @@ import { chainIds } from '../core/image/chain.ts';
 import type { ChainId, Image } from '../core/image/image.ts';
 import { familiarString, parseReference, withDefaultTag, withTag } from '../core/image/reference.ts';
 import { invalid } from '../base/errors.ts';
-import type { DistributionInspect, ImageDeletion, ImageEventSink, ImagePort, ProgressSink, PullOptions, RegistryAuth } from '../core/ports/images.ts';
+import { failpoint } from '../base/failpoint.ts';
+import type { DistributionInspect, ImageDeletion, ImageEvents, ImagePort, ProgressSink, PullOptions, RegistryAuth } from '../core/ports/images.ts';
 import type { LayerPort } from '../core/ports/layers.ts';
 import { loadArchive } from './archive/load.ts';
 import { saveArchive } from './archive/save.ts';
-import { emit } from './context.ts';
+import { telling } from './context.ts';
 import type { ImageContext } from './context.ts';
 import { commitImage, importImage } from './create.ts';
 import { Distribution } from './distribution.ts';
@@ -29,7 +30,7 @@ export interface ImagesOptions {
   readonly layers: LayerPort;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly events: ImageEventSink;
+  readonly events: ImageEvents;
   readonly registry: RegistryOptions;
 }
 
@@ -117,8 +118,11 @@ export class Images implements ImagePort {
     const target = tag === '' ? withDefaultTag(named) : withTag(named, tag);
     await context.mutex.run(async () => {
       const image = resolveImage(context.store, source);
-      await context.store.references.set(target, image.id);
-      emit(context, 'tag', { id: image.id, name: familiarString(target) });
+      const name = familiarString(target);
+      await telling(context, { action: 'tag', id: image.id, name, proof: { of: 'image name', reference: name, image: image.id } }, async () => {
+        await context.store.references.set(target, image.id);
+        await failpoint('tag.named');
+      });
     });
   }
 

@@ -1,12 +1,13 @@
 /** `docker rmi` and `docker image prune`: what may be removed, and what of it is left for others. */
 import { conflict } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { shortId } from '../base/ids.ts';
 import { chainIds } from '../core/image/chain.ts';
 import type { Image } from '../core/image/image.ts';
 import { familiarString, parseReference, withDefaultTag, wholeName } from '../core/image/reference.ts';
 import type { Reference } from '../core/image/reference.ts';
 import type { ImageDeletion, ImageUse } from '../core/ports/images.ts';
-import { emit } from './context.ts';
+import { telling } from './context.ts';
 import type { ImageContext } from './context.ts';
 import { isIdPrefix, resolveImage } from './resolve.ts';
 
@@ -58,7 +59,7 @@ export async function pruneImages(
     await removeWhole(context, id, { force: true, noPrune: false, usedBy: options.usedBy, quiet: true, deletions: deleted });
   }
   const reclaimed = before - layerBytes(context);
-  context.events({ action: 'prune', id: '', attributes: { reclaimed: String(reclaimed) } });
+  context.events.publish({ type: 'image', action: 'prune', actorId: '', attributes: { reclaimed: String(reclaimed) }, timeNs: context.clock.nowNs() });
   return { deleted, reclaimed };
 }
 
@@ -90,9 +91,13 @@ async function untagByName(
 
 async function untag(context: ImageContext, image: Image, reference: Reference, deletions: ImageDeletion[]): Promise<void> {
   const pinned = reference.digest === '' ? reference : { ...reference, tag: '' };
-  if (!(await context.store.references.remove(pinned))) return;
-  deletions.push({ untagged: familiarString(pinned) });
-  emit(context, 'untag', { id: image.id, name: image.id });
+  if (context.store.references.get(pinned) === undefined) return;
+  const name = familiarString(pinned);
+  await telling(context, { action: 'untag', id: image.id, name: image.id, proof: { of: 'image name', reference: name, image: '' } }, async () => {
+    await context.store.references.remove(pinned);
+    await failpoint('untag.done');
+  });
+  deletions.push({ untagged: name });
 }
 
 interface RemoveWhole extends RemoveOptions {
@@ -119,14 +124,13 @@ async function removeWhole(context: ImageContext, id: string, options: RemoveWho
 
 /** A layer that a container needs stays with the image's record, which then is no image any more. */
 async function removeUnnamed(context: ImageContext, image: Image, options: RemoveWhole): Promise<void> {
+  const told = { action: 'delete', id: image.id, name: image.id, labels: image.config.labels, proof: { of: 'image', id: image.id, there: false } } as const;
   if (options.usedBy.some(({ imageId }) => imageId === image.id)) {
-    await context.store.detach(image.id);
-    emit(context, 'delete', { id: image.id, name: image.id, labels: image.config.labels });
+    await telling(context, told, () => context.store.detach(image.id));
     options.deletions.push({ deleted: image.id });
     return;
   }
-  const chain = await context.store.remove(image.id);
-  emit(context, 'delete', { id: image.id, name: image.id, labels: image.config.labels });
+  const chain = await telling(context, told, () => context.store.remove(image.id));
   options.deletions.push({ deleted: image.id });
   const gone = await context.keeper.release(chain);
   for (const chainId of gone) {

@@ -1,10 +1,11 @@
 /** A shim as the engine holds it: the verbs of its socket as methods. */
 import type { Duplex } from 'node:stream';
 import { internal, unavailable } from '../base/errors.ts';
-import type { AttachOptions, PolicyChange, ShimHandle, ShimStatus, ShimWatch, StopOrder, WatchOptions } from '../core/ports/shim.ts';
+import type { AttachOptions, OrderTaken, PolicyChange, ShimHandle, ShimStatus, ShimWatch, StopOrder, WatchOptions } from '../core/ports/shim.ts';
 import { call, request } from './client.ts';
 import type { CallOptions } from './client.ts';
 import { DamagedError, isSpoken, MAJOR } from './codec.ts';
+import type { Fields } from './codec.ts';
 import { shimName } from './naming.ts';
 import { decodeStatus } from './status.ts';
 import { watchShim } from './watch.ts';
@@ -41,12 +42,17 @@ export class SocketShimHandle implements ShimHandle {
     return this.#decode('start', () => answer.integer('pid'));
   }
 
-  async signal(signal: number): Promise<void> {
-    await request(this.dir, 'signal', { signal });
+  async signal(signal: number): Promise<OrderTaken> {
+    return this.#taken('signal', await request(this.dir, 'signal', { signal }));
   }
 
-  async stop({ signal, timeoutMs }: StopOrder): Promise<void> {
-    await request(this.dir, 'stop', { signal, 'timeout-ms': timeoutMs });
+  async stop({ signal, timeoutMs }: StopOrder): Promise<OrderTaken> {
+    return this.#taken('stop', await request(this.dir, 'stop', { signal, 'timeout-ms': timeoutMs }));
+  }
+
+  #taken(verb: string, answer: Fields): OrderTaken {
+    const seq = this.#decode(verb, () => answer.bigint('seq', 0n));
+    return { toldBy: seq === 0n ? undefined : seq };
   }
 
   async policy(change: PolicyChange): Promise<void> {

@@ -26,6 +26,7 @@ const DECODERS: Readonly<Record<string, (fields: Fields) => JournalFact>> = {
   'exec-die': (f) => ({ kind: 'exec-die', exec: f.text('exec'), exitCode: exitCodeOf(f.integer('exit-code', -1)) }),
   'log-dropped': (f) => ({ kind: 'log-dropped', count: f.bigint('count') }),
   'stop-requested': () => ({ kind: 'stop-requested' }),
+  kill: (f) => ({ kind: 'kill', signal: f.integer('signal') }),
   end: () => ({ kind: 'end' }),
 };
 

@@ -7,18 +7,27 @@ import { open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Clock } from '../base/clock.ts';
 import { errnoOf, messageOf } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import type { Logger } from '../base/logger.ts';
 import type { EngineEvent } from '../core/events.ts';
 import type { EventLogPort, EventSubscription, Told } from '../core/ports/eventLog.ts';
+import type { Intent, OwnEvent, Proof } from '../core/ports/telling.ts';
+import { encodeEvent, parseEvent } from './eventLine.ts';
+import { Intents } from './intents.ts';
 import { makeDirectory } from './record.ts';
 
 const MAX_BYTES = 4 * 1024 * 1024;
 const OLDER_FILES = 3;
+const NOTHING_TOLD: Told = { seq: 0n, execs: new Set(), holds: new Map() };
+
 
 export class EventLog implements EventLogPort {
   readonly #path: string;
   readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #intents: Intents;
   readonly #listeners = new Set<(event: EngineEvent) => void>();
   #file: FileHandle;
   #size: number;
@@ -27,14 +36,16 @@ export class EventLog implements EventLogPort {
   #failed = false;
   #told: Promise<ReadonlyMap<string, Told>> | undefined;
 
-  private constructor(path: string, file: FileHandle, options: { size: number; logger: Logger }) {
+  private constructor(path: string, file: FileHandle, options: { size: number; intents: Intents; clock: Clock; logger: Logger }) {
     this.#path = path;
     this.#file = file;
     this.#size = options.size;
+    this.#intents = options.intents;
+    this.#clock = options.clock;
     this.#logger = options.logger;
   }
 
-  static async open(dataRoot: string, logger: Logger): Promise<EventLog> {
+  static async open(dataRoot: string, { clock, logger }: { clock: Clock; logger: Logger }): Promise<EventLog> {
     const folder = join(dataRoot, 'events');
     await makeDirectory(folder);
     const path = join(folder, 'events.jsonl');
@@ -45,13 +56,42 @@ export class EventLog implements EventLogPort {
       await file.read(last, 0, 1, size - 1);
       if (last[0] !== 0x0a) await file.write('\n');
     }
-    return new EventLog(path, file, { size, logger });
+    return new EventLog(path, file, { size, intents: await Intents.open(join(folder, 'intents'), logger), clock, logger });
   }
 
   publish(event: EngineEvent): void {
-    this.#pending.push(encode(event));
+    this.#pending.push(`${JSON.stringify(encodeEvent(event))}\n`);
     if (this.#pending.length === 1) this.#queue = this.#queue.then(() => this.#write());
     for (const listener of this.#listeners) listener(event);
+  }
+
+  async telling<T>(event: OwnEvent, proof: Proof, act: () => Promise<T>, idOf: (result: T) => string = () => event.actorId): Promise<T> {
+    const intent = await this.#intents.begin({ ...event, timeNs: this.#clock.nowNs() }, proof);
+    try {
+      const result = await act();
+      await failpoint('telling.done');
+      this.publish({ ...event, actorId: idOf(result), timeNs: this.#clock.nowNs() });
+      return result;
+    } finally {
+      void this.#queue.then(() => this.#intents.end(intent));
+    }
+  }
+
+  get intents(): readonly Intent[] {
+    return this.#intents.left;
+  }
+
+  async makeGood({ id }: Intent, event: EngineEvent | undefined): Promise<void> {
+    if (event !== undefined && !(await this.#isTold(event))) this.publish(event);
+    await this.flushed();
+    await failpoint('telling.made-good');
+    this.#intents.end(id);
+  }
+
+  /** An act is told at or after its intent; of one object there is one act at a time. */
+  async #isTold({ type, action, actorId, attributes, timeNs }: EngineEvent): Promise<boolean> {
+    const since = await this.history(timeNs, 0n);
+    return since.some((other) => other.type === type && other.action === action && other.actorId === actorId && other.attributes['container'] === attributes['container']);
   }
 
   subscribe(listener: (event: EngineEvent) => void): EventSubscription {
@@ -82,23 +122,25 @@ export class EventLog implements EventLogPort {
 
   async told(containerId: string): Promise<Told> {
     this.#told ??= this.#readTold();
-    return (await this.#told).get(containerId) ?? { seq: 0n, execs: new Set() };
+    return (await this.#told).get(containerId) ?? NOTHING_TOLD;
   }
 
   async #readTold(): Promise<ReadonlyMap<string, Told>> {
-    const told = new Map<string, { seq: bigint; execs: Set<string> }>();
+    const told = new Map<string, { seq: bigint; execs: Set<string>; holds: Map<string, boolean> }>();
     for (const { type, action, actorId, attributes, shimSeq } of await this.history(0n, 0n)) {
-      if (type !== 'container' || (shimSeq === undefined && action !== 'exec_die')) continue;
-      const of = told.get(actorId) ?? { seq: 0n, execs: new Set<string>() };
-      told.set(actorId, of);
+      const id = type === 'container' ? actorId : (attributes['container'] ?? '');
+      const of = told.get(id) ?? { seq: 0n, execs: new Set<string>(), holds: new Map<string, boolean>() };
+      told.set(id, of);
+      if (type === 'network' || type === 'volume') of.holds.set(actorId, action === 'connect' || action === 'mount');
       if (shimSeq !== undefined && shimSeq > of.seq) of.seq = shimSeq;
-      if (action === 'exec_die' && attributes['execID'] !== undefined) of.execs.add(attributes['execID']);
+      if (type === 'container' && attributes['execID'] !== undefined) of.execs.add(execKey(action, attributes['execID']));
     }
     return told;
   }
 
   async close(): Promise<void> {
     await this.flushed();
+    await this.#intents.close();
     await this.#file.close();
   }
 
@@ -132,27 +174,14 @@ export class EventLog implements EventLogPort {
   }
 }
 
-function encode(event: EngineEvent): string {
-  const { timeNs, shimSeq, ...rest } = event;
-  return `${JSON.stringify({ ...rest, time: timeNs.toString(), ...(shimSeq === undefined ? {} : { seq: shimSeq.toString() }) })}\n`;
-}
-
-function decode(line: string): EngineEvent | undefined {
-  try {
-    const { time, seq, ...rest } = JSON.parse(line) as Record<string, unknown>;
-    if (typeof rest['type'] !== 'string' || typeof rest['action'] !== 'string' || typeof time !== 'string') return undefined;
-    return { ...(rest as unknown as EngineEvent), timeNs: BigInt(time), ...(typeof seq === 'string' ? { shimSeq: BigInt(seq) } : {}) };
-  } catch {
-    // A line cut by a crash, or damaged: the others still count.
-    return undefined;
-  }
-}
+/** `exec_create: sh -c x` and the like are one kind each. */
+const execKey = (action: string, execId: string): string => `${action.replace(/:.*$/s, '')} ${execId}`;
 
 async function* readEvents(path: string): AsyncIterable<EngineEvent> {
   const lines = createInterface({ input: createReadStream(path), crlfDelay: Infinity });
   try {
     for await (const line of lines) {
-      const event = decode(line);
+      const event = parseEvent(line);
       if (event !== undefined) yield event;
     }
   } catch (error) {

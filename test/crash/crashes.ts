@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Daemon } from '../fixtures/daemon.ts';
+import { historyProblems } from './history.ts';
 import type { HttpAnswer } from '../fixtures/http.ts';
 import { assertNothingLeaked } from '../fixtures/leaks.ts';
 import type { Held } from '../fixtures/leaks.ts';
@@ -20,6 +21,8 @@ export interface Death {
   readonly prepare?: (daemon: Daemon) => Promise<unknown>;
   /** What the daemon dies of. It may fail; nothing of it may reach the place more often than expected. */
   readonly verb: (daemon: Daemon) => Promise<unknown>;
+  /** What must hold as soon as the next daemon serves. */
+  readonly afterDeath?: (daemon: Daemon) => Promise<unknown>;
   /** What must hold afterwards, apart from what holds always. */
   readonly check?: (daemon: Daemon) => Promise<unknown>;
 }
@@ -42,8 +45,11 @@ export async function die(daemon: Daemon, clean: Held, death: Death): Promise<bo
   const died = await untilGone(daemon, 500);
   const ids = readdirSync(path.join(daemon.dataRoot, 'containers')).map((name) => name.replace(/^\.gone-/, ''));
   if (died) await daemon.start();
+  await historyRight(daemon);
+  await death.afterDeath?.(daemon);
   await allWhole(daemon);
   await death.check?.(daemon);
+  await historyRight(daemon);
   const removed = await removeAll(daemon);
   let failure: unknown;
   await eventually(() => {
@@ -75,6 +81,16 @@ async function removeAll(daemon: Daemon): Promise<string[]> {
   for (const { Id, Name } of await list('/networks')) if (!['bridge', 'host', 'none'].includes(Name)) await remove(`/networks/${Id}`);
   for (const { Name } of await list('/volumes')) await remove(`/volumes/${Name}`);
   return ids;
+}
+
+/** B3: every event was told, and once. */
+export async function historyRight(daemon: Daemon): Promise<void> {
+  let problems: string[] = [];
+  try {
+    await eventually(async () => (problems = await historyProblems(daemon)).length === 0, 'the events to agree with what there is', 10_000);
+  } catch {
+    assert.deepEqual(problems, [], 'what the events tell is not what there is');
+  }
 }
 
 async function untilGone(daemon: Daemon, withinMs = 60_000): Promise<boolean> {

@@ -70,7 +70,7 @@ test('a log that hangs stops neither signal nor stop nor the news of the exit', 
   await c.shimGone();
   reader.destroy();
   assert.equal(c.exitRecord()?.['exit-code'], '6');
-  assert.deepEqual(parseJournal(fs.readFileSync(path.join(c.data, 'journal'), 'utf8')).map((l) => l.kind), ['start', 'stop-requested', 'die', 'end']);
+  assert.deepEqual(parseJournal(fs.readFileSync(path.join(c.data, 'journal'), 'utf8')).map((l) => l.kind), ['start', 'stop-requested', 'kill', 'die', 'end']);
 });
 
 test('non-blocking mode drops whole lines and does not hold the container up', async (t) => {
@@ -136,9 +136,9 @@ test('watch since a number gives what is on disk first, then what comes', async 
   const late = await c.watch(5001);
   await (await c.connect()).request('stop', { signal: 9, 'timeout-ms': -1 });
   for (const watch of [all, some, late]) await watch.next('end');
-  assert.deepEqual(all.seen.map((l) => l.seq), Array.from({ length: 5004 }, (_, i) => i + 1));
-  assert.deepEqual(some.seen.map((l) => l.seq), Array.from({ length: 14 }, (_, i) => 4991 + i));
-  assert.deepEqual(late.seen.map((l) => l.kind), ['stop-requested', 'die', 'end']);
+  assert.deepEqual(all.seen.map((l) => l.seq), Array.from({ length: 5005 }, (_, i) => i + 1));
+  assert.deepEqual(some.seen.map((l) => l.seq), Array.from({ length: 15 }, (_, i) => 4991 + i));
+  assert.deepEqual(late.seen.map((l) => l.kind), ['stop-requested', 'kill', 'die', 'end']);
 });
 
 test('a kill for lack of memory is told', async (t) => {

@@ -50,7 +50,7 @@ test('signal and stop reach the process, and stop kills after its time', async (
   const control = await c.connect();
   await control.request('start');
   await out.until((b) => unframe(b).stdout.includes('up'));
-  await control.request('signal', { signal: 10 });
+  const told = await control.request('signal', { signal: 10 });
   await out.until((b) => unframe(b).stdout.includes('usr1'));
   await control.request('stop', { signal: 15, 'timeout-ms': 300 });
   await out.until((b) => unframe(b).stdout.includes('term'));
@@ -58,7 +58,9 @@ test('signal and stop reach the process, and stop kills after its time', async (
   assert.equal(die.pairs['exit-code'], '137');
   assert.equal(die.pairs['exit-signal'], '9');
   await assert.rejects(async () => (await c.connect()).request('signal', { signal: 15 }));
-  assert.deepEqual(watch.seen.map((l) => l.kind), ['start', 'stop-requested', 'die']);
+  assert.deepEqual(watch.seen.map((l) => l.kind), ['start', 'kill', 'stop-requested', 'kill', 'kill', 'die']);
+  assert.deepEqual(watch.seen.filter(({ kind }) => kind === 'kill').map(({ pairs }) => pairs['signal']), ['10', '15', '9']);
+  assert.equal(told['seq'], String(watch.seen[1]?.seq));
 });
 
 test('a program that cannot be executed is told in the runtime\'s words and leaves nothing behind', async (t) => {

@@ -60,6 +60,7 @@ function changeOf(view: ContainerView, entry: JournalEntry): Partial<ContainerVi
     case 'exec-die':
     case 'log-dropped':
     case 'stop-requested':
+    case 'kill':
     case 'other':
       return {};
   }
@@ -100,6 +101,8 @@ export function eventsOf(entry: JournalEntry, subject: EventSubject): EngineEven
       return make(`exec_start: ${entry.exec}`, { execID: entry.exec });
     case 'exec-die':
       return make('exec_die', { execID: entry.exec, exitCode: String(shownExitCode(entry.exitCode)) });
+    case 'kill':
+      return make('kill', { signal: String(entry.signal) });
     case 'restart-failed':
     case 'log-dropped':
     case 'stop-requested':

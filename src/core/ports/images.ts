@@ -1,3 +1,4 @@
+import type { EventLogPort } from './eventLog.ts';
 import type { Readable } from 'node:stream';
 import type { ContainerConfig } from '../container/config.ts';
 import type { ChainId, Image } from '../image/image.ts';
@@ -32,8 +33,8 @@ export interface PullOptions {
 /** What removing an image did, in order: `Untagged`/`Deleted` of `DELETE /images`. */
 export type ImageDeletion = { untagged: string } | { deleted: string };
 
-/** Emitted for `docker events` (type image): pull, tag, untag, delete, load, import, save, push. */
-export type ImageEventSink = (event: { action: string; id: string; attributes: Record<string, string> }) => void;
+/** For `docker events` (type image): pull, tag, untag, delete, load, import; save and push, which change nothing, are only published. */
+export type ImageEvents = Pick<EventLogPort, 'publish' | 'telling'>;
 
 /** A container and the image it was made of. */
 export interface ImageUse {

@@ -188,6 +188,8 @@ export type JournalFact =
   | { readonly kind: 'exec-die'; readonly exec: string; readonly exitCode: ExitCode }
   | { readonly kind: 'log-dropped'; readonly count: bigint }
   | { readonly kind: 'stop-requested' }
+  /** A signal was sent to init. Not told by shims of contract 1.0. */
+  | { readonly kind: 'kill'; readonly signal: number }
   /** The shim is about to leave; no restart follows. */
   | { readonly kind: 'end' }
   /** Written by a newer shim: kept, so that sequence numbers go on. */
@@ -252,6 +254,11 @@ export interface StopOrder {
   readonly timeoutMs: number;
 }
 
+export interface OrderTaken {
+  /** The entry of the journal that tells it; undefined: this shim does not (contract 1.0, exec sessions). */
+  readonly toldBy: bigint | undefined;
+}
+
 export interface PolicyChange {
   readonly restart?: ShimRestartPolicy;
   readonly liveRestore?: boolean;
@@ -269,9 +276,9 @@ export interface ShimHandle {
   /** Starts the container, or the exec'd process; gives its pid. The runtime's refusal is an error in Docker's words. */
   start(): Promise<number>;
   /** To init, or the exec'd process; `conflict` if it is not running. */
-  signal(signal: number): Promise<void>;
+  signal(signal: number): Promise<OrderTaken>;
   /** No restart from now on; signal; SIGKILL after the timeout. Resolves when the order is taken, not when it is done. */
-  stop(order: StopOrder): Promise<void>;
+  stop(order: StopOrder): Promise<OrderTaken>;
   policy(change: PolicyChange): Promise<void>;
   resize(rows: number, cols: number): Promise<void>;
   closeStdin(): Promise<void>;

@@ -2,16 +2,18 @@
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { invalid, notFound } from '../../base/errors.ts';
+import { failpoint } from '../../base/failpoint.ts';
 import { shortId } from '../../base/ids.ts';
-import { chainIds } from '../../core/image/chain.ts';
+import { chainIds, sha256 } from '../../core/image/chain.ts';
 import { decodeImageConfig } from '../../core/image/config.ts';
 import { formatPlatform, hostPlatform, parsePlatform, platformRank } from '../../core/image/platform.ts';
 import { familiarString, parseReference, withDefaultTag } from '../../core/image/reference.ts';
 import type { Reference } from '../../core/image/reference.ts';
 import type { Image } from '../../core/image/image.ts';
 import type { ProgressSink } from '../../core/ports/images.ts';
+import type { Proof } from '../../core/ports/telling.ts';
 import { decompress } from '../../sys/decompress.ts';
-import { emit } from '../context.ts';
+import { telling } from '../context.ts';
 import type { ImageContext } from '../context.ts';
 import type { LayerLease } from '../layerKeeper.ts';
 import { metered } from '../progress.ts';
@@ -55,13 +57,18 @@ async function loadImage(context: ImageContext, archived: ArchivedImage, options
   const lease = context.keeper.lease();
   try {
     const layerSizes = await loadLayers(archived, { ...options, lease });
-    const image = await context.mutex.run(async () => {
+    const id = sha256(archived.config);
+    const [first, last] = [references[0], references.at(-1)];
+    const proof: Proof = last === undefined ? { of: 'image', id, there: true } : { of: 'image name', reference: familiarString(last), image: id };
+    const { labels } = decodeImageConfig(archived.config).config;
+    const image = await telling(context, { action: 'load', id, name: first === undefined ? id : familiarString(first), labels, proof }, () => context.mutex.run(async () => {
       const added = await context.store.add(archived.config, { layerSizes });
+      await failpoint('load.added');
       for (const reference of references) await name(context, { reference, image: added, progress: options.progress });
+      await failpoint('load.named');
       return added;
-    });
+    }));
     if (references.length === 0) options.progress({ kind: 'stream', text: `Loaded image ID: ${image.id}\n` });
-    emit(context, 'load', { id: image.id, name: references[0] === undefined ? image.id : familiarString(references[0]) });
   } finally {
     await lease.release();
   }

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { invalid, notFound, unavailable } from '../../base/errors.ts';
+import { failpoint } from '../../base/failpoint.ts';
 import { shortId } from '../../base/ids.ts';
 import { chainIds, sha256 } from '../../core/image/chain.ts';
 import { MAX_CONFIG_BYTES, decodeImageConfig } from '../../core/image/config.ts';
@@ -14,7 +15,7 @@ import { familiarName, familiarString, wholeName, withDigest, withTag } from '..
 import type { Reference } from '../../core/image/reference.ts';
 import type { ProgressSink } from '../../core/ports/images.ts';
 import { decompress } from '../../sys/decompress.ts';
-import { emit } from '../context.ts';
+import { telling } from '../context.ts';
 import type { ImageContext } from '../context.ts';
 import type { LayerLease } from '../layerKeeper.ts';
 import { meter, metered } from '../progress.ts';
@@ -56,19 +57,19 @@ export async function pullOne(context: PullContext, session: Session, request: P
   checkConfig(config, manifest, platform);
 
   const lease = context.images.keeper.lease();
+  const name = familiarString(reference);
+  const { config: { labels }, ...own } = decodeImageConfig(config);
   let newer: boolean;
   try {
     const layerSizes = await pullLayers(context, session, { ...request, config, manifest, lease });
     progress({ kind: 'status', status: `Digest: ${digest}` });
-    newer = await addPulled(context.images, { reference, digest, config, layerSizes });
+    const told = { action: 'pull', id: name, name: familiarName(reference), labels, proof: { of: 'image name', reference: name, image: sha256(config) } } as const;
+    newer = await telling(context.images, told, () => addPulled(context.images, { reference, digest, config, layerSizes }));
   } finally {
     await lease.release();
   }
-  const name = familiarString(reference);
   progress({ kind: 'status', status: newer ? `Status: Downloaded newer image for ${name}` : `Status: Image is up to date for ${name}` });
-  const { config: { labels }, ...own } = decodeImageConfig(config);
   if (request.platform !== '') warnOfOtherPlatform(name, { own, wanted: request.platform, progress });
-  emit(context.images, 'pull', { id: name, name: familiarName(reference), labels });
 }
 
 /** An image that is for one platform only is pulled whatever was asked for; what uses it will refuse. */
@@ -227,6 +228,7 @@ async function addPulled(context: ImageContext, pulled: { reference: Reference; 
   return context.mutex.run(async () => {
     const { references } = context.store;
     const image = await context.store.add(pulled.config, { layerSizes: pulled.layerSizes });
+    await failpoint('pull.added');
     const byDigest = withDigest(pulled.reference, pulled.digest);
     const name = pulled.reference.digest === '' ? pulled.reference : byDigest;
     const before = references.get(name);
