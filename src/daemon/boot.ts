@@ -7,10 +7,10 @@ import type { CommandLine } from '../core/options/flags.ts';
 import { helpText } from '../core/options/help.ts';
 import { OPTIONS } from '../core/options/table.ts';
 import type { Config } from '../core/options/table.ts';
+import { checkDataVersion, recordDataVersion } from '../store/dataVersion.ts';
 import { sdNotify } from '../sys/sdNotify.ts';
 import type { Notify } from '../sys/sdNotify.ts';
 import type { Daemon } from './compose.ts';
-import { checkDataVersion, recordDataVersion } from './dataVersion.ts';
 import { openListeners } from './listeners.ts';
 import { takeRoots, writePidFile } from './lock.ts';
 import { createLogger, logLevel } from './log.ts';
@@ -79,11 +79,11 @@ async function run({ commandLine, config: configured, logger, hangUps }: Run): P
 
   using held = new DisposableStack();
   const { dataRoot, execRoot, pending, moved } = effectiveRoots(configured);
-  await checkDataVersion(dataRoot);
+  await checkDataVersion(dataRoot, VERSION);
   const roots = { dataRoot, execRoot };
   const config = { ...configured, ...roots };
   held.use(takeRoots(config));
-  await recordDataVersion(dataRoot);
+  await recordDataVersion(dataRoot, VERSION);
   await recordRoot(roots, 'dataRoot');
   if (!moved) await recordRoot(roots, 'execRoot');
   const gate = createGate();

@@ -53,7 +53,7 @@ import { Volumes } from '../volume/volumes.ts';
 import { engineId } from './engineId.ts';
 import { createHost } from './host.ts';
 import { reloadEvent } from './reloadEvent.ts';
-import { resolverCommand } from './resolverCommand.ts';
+import { resolverCommand, resolverUnit } from './resolverCommand.ts';
 import { runtimeVersion } from './runtimeVersion.ts';
 import { engineSettings, netConfig, registryOptions, ulaBitsOf } from './settings.ts';
 import { shimPath } from './shimPath.ts';
@@ -106,7 +106,7 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
   const host = createHost(trees);
   const network = new Network({ directory: path.join(dataRoot, 'networks'), config: netConfig(config), logger, clock: systemClock, newId, ulaBits: ulaBitsOf(id) });
   const cgroups = new Cgroups({ trees, driver: settings.cgroupDriver });
-  const names = new Names({ folder: path.join(execRoot, 'dns'), command: resolverCommand(), cgroups: () => cgroups.shimFolders(), version: `${VERSION}-${COMMIT}`, logger });
+  const names = new Names({ folder: path.join(execRoot, 'dns'), command: resolverCommand(), cgroups: () => cgroups.shimFolders(), version: `${VERSION}-${COMMIT}`, unit: resolverUnit(execRoot), logger });
   const ctx: EngineContext = {
     containers: new Containers(),
     store: await ContainerStore.open(dataRoot, execRoot),

@@ -6,7 +6,8 @@ import { configure } from '../core/options/configure.ts';
 import { parseCommandLine } from '../core/options/flags.ts';
 import { withDefaults } from '../core/options/table.ts';
 import type { Config, Values } from '../core/options/table.ts';
-import { holderOf, unitFlags } from '../doctor/collect.ts';
+import { holderOf } from '../doctor/collect.ts';
+import { unitFlags } from '../doctor/collectUnit.ts';
 import type { Subject } from '../doctor/collect.ts';
 import { examine } from '../doctor/doctor.ts';
 import { EXIT_CODES } from '../doctor/finding.ts';
@@ -74,7 +75,7 @@ async function flagsFor(given: Values): Promise<{ flags: Values; flagsOf: Subjec
 function daemonArguments(pid: number): string[] | undefined {
   try {
     const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
-    const program = words.findIndex((word) => /\/main\.[jt]s$/.test(word));
+    const program = words.findIndex((word) => /\/(?:main\.ts|moored\.js)$/.test(word));
     return program === -1 ? undefined : words.slice(program + 1);
   } catch {
     return undefined;

@@ -13,3 +13,10 @@ export function resolverCommand(): string[] {
   if (found === undefined) throw internal(`moored-dns is missing: looked for ${candidates.join(', ')}`);
   return [process.execPath, ...NODE_FLAGS, found];
 }
+
+/** The exec root that packaging/moored-dns.service is for. */
+const UNIT_EXEC_ROOT = '/run/moored';
+
+/** The resolver's own service, where systemd runs the daemon with the exec root of the packaged units. */
+export const resolverUnit = (execRoot: string): string | undefined =>
+  execRoot === UNIT_EXEC_ROOT && process.env['INVOCATION_ID'] !== undefined ? 'moored-dns.service' : undefined;

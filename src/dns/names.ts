@@ -16,17 +16,20 @@ import { withNetnsAt } from '../sys/netns.ts';
 import { nftApply } from '../sys/nft.ts';
 import { bindPairIn } from '../sys/resolverSockets.ts';
 import { spawnDetached } from '../sys/spawn.ts';
+import { startUnit } from '../sys/systemd.ts';
 import { Channel } from './channel.ts';
-import { isContainerId, namesFile, parseNames } from './files.ts';
+import { isContainerId, namesFile, parseNames, START_FILE } from './files.ts';
 
 /** How long an API call waits for its names to count: the resolver's start, and one shim that hangs. */
 const PATIENCE_MS = 5000;
 const RETRY_MS = 20;
 const REVIVE_MS = 200;
 const MAX_REVIVE_MS = 30_000;
+/** A unit was started, and yet nobody answers: once more after this time. */
+const UNIT_AGAIN_MS = 2000;
 
 /**
- * What a resolver is started by: a shell, which is small, leaves the daemon's cgroups, and starts the resolver again if it
+ * What a resolver is started by where it has no unit of its own: a shell, which is small, leaves the daemon's cgroups, and starts the resolver again if it
  * is killed while no daemon is there.
  */
 const SUPERVISE = `cgroups=$1; shift; set -f; IFS=:
@@ -42,6 +45,8 @@ export interface NamesDeps {
   readonly version: string;
   /** Folders of the cgroups it is to join. */
   readonly cgroups: () => Promise<readonly string[]>;
+  /** The service that is to run it (packaging/moored-dns.service), or undefined: then it is started as a process. */
+  readonly unit?: string | undefined;
   readonly logger: Logger;
 }
 
@@ -193,8 +198,12 @@ export class Names implements NamesPort {
     }
   }
 
-  async #start(): ReturnType<typeof spawnDetached> {
-    const { command, folder, version, cgroups } = this.#deps;
+  async #start(): Promise<{ readonly exited: Promise<unknown> }> {
+    const { command, folder, version, cgroups, unit } = this.#deps;
+    if (unit !== undefined) {
+      await writeFileAtomic(join(folder, START_FILE), startScript([...command, folder, version]), { durable: false, mode: 0o600 });
+      if (await startUnit(unit)) return { exited: sleep(UNIT_AGAIN_MS, undefined, { ref: false }) };
+    }
     return spawnDetached(['/bin/sh', '-c', SUPERVISE, 'moored-dns', (await cgroups()).join(':'), ...command, folder, version], { cwd: '/' });
   }
 
@@ -216,6 +225,9 @@ export class Names implements NamesPort {
     }
   }
 }
+
+/** What the unit runs: which Node.js, which release and where is the daemon's to know. */
+const startScript = (command: readonly string[]): string => `exec ${command.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ')}\n`;
 
 /**
  * Port 53 may be a server's of the container's own: that of the resolver's address alone leads to the resolver. In place

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { check } from './checks.ts';
 import type { ContainerFacts, HostFacts } from './facts.ts';
-import { ID, well, wellContainer, wellHost, wellStatus } from './facts.fixture.ts';
+import { ID, well, wellContainer, wellHost, wellStatus, wellUnit } from './facts.fixture.ts';
 import { verdictOf } from './finding.ts';
 import type { Level } from './finding.ts';
 import { jsonReport, textReport } from './report.ts';
@@ -21,9 +21,17 @@ const HOST_CASES: [string, Partial<HostFacts>, Level, RegExp][] = [
   ['no daemon', { daemonPid: 0 }, 'note', /daemon: does not run/],
   ['live restore off', { config: { ...wellHost.config, liveRestore: false } }, 'problem', /live restore: off/],
   ['a file that cannot be used', { config: { ...wellHost.config, error: 'invalid JSON' } }, 'problem', /configuration: invalid JSON/],
-  ['the unit kills all', { unit: { name: 'moored.service', killMode: 'control-group', delegate: true } }, 'problem', /KillMode=control-group/],
-  ['the unit kills what remains', { unit: { name: 'moored.service', killMode: 'mixed', delegate: true } }, 'problem', /KillMode=mixed/],
-  ['the unit does not delegate', { unit: { name: 'moored.service', killMode: 'process', delegate: false } }, 'note', /Delegate=yes/],
+  ['the unit kills all', { unit: { ...wellUnit, killMode: 'control-group', delegate: true } }, 'problem', /KillMode=control-group/],
+  ['the unit kills what remains', { unit: { ...wellUnit, killMode: 'mixed', delegate: true } }, 'problem', /KillMode=mixed/],
+  ['the unit removes the exec root', { unit: { ...wellUnit, removesExecRoot: true } }, 'problem', /RuntimeDirectoryPreserve=yes/],
+  ['the unit has mounts of its own', { unit: { ...wellUnit, confining: ['PrivateTmp=yes'] } }, 'problem', /PrivateTmp=yes: mounts/],
+  ['the daemon has mounts of its own', { daemonConfined: true }, 'problem', /mount namespace of its own/],
+  ['the unit does not come again', { unit: { ...wellUnit, restart: 'no' } }, 'note', /Restart=no/],
+  ['nothing stops containers with the host', { unit: { ...wellUnit, stopsWithHost: false } }, 'note', /killed instead of stopped in order/],
+  ['nobody keeps the socket', { unit: { ...wellUnit, keepsSocket: false } }, 'note', /moored\.socket is not active/],
+  ['a data root of a newer format', { dataFormat: { condition: { kind: 'ok' }, schema: 2, release: '1.0.0' } }, 'problem', /data format: 2, of moored 1\.0\.0/],
+  ['a version that cannot be read', { dataFormat: { condition: { kind: 'damaged', reason: 'torn' }, schema: 0, release: '' } }, 'note', /version cannot be read: torn/],
+  ['the unit does not delegate', { unit: { ...wellUnit, killMode: 'process', delegate: false } }, 'note', /Delegate=yes/],
   ['a full data root', { dataRoot: { ...wellHost.dataRoot, freeBytes: 4096n } }, 'problem', /4 KiB.* free: log lines are dropped/],
   ['no inodes', { dataRoot: { ...wellHost.dataRoot, freeInodes: 3n } }, 'problem', /3 inodes free/],
   ['a data root that is nearly full', { dataRoot: { ...wellHost.dataRoot, freeBytes: 900n * 1024n ** 2n } }, 'note', /only 900 MiB of 20 GiB free/],

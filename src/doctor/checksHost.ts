@@ -1,5 +1,7 @@
 /** Judges the host: what every container stands on. Pure. */
 import { otherDrivers } from '../core/container/otherDrivers.ts';
+import { DATA_FORMAT } from '../store/dataVersion.ts';
+import { checkUnit } from './checksUnit.ts';
 import { isAlive } from './facts.ts';
 import type { Facts, PendingRoot, RootFacts } from './facts.ts';
 import type { Finding } from './finding.ts';
@@ -8,7 +10,7 @@ import { sizeText } from './sizeText.ts';
 type Check = (facts: Facts) => Finding | Finding[];
 
 const CHECKS: readonly Check[] = [
-  privileges, daemon, configuration, liveRestore, unit, dataRoot, execRoot, shimProgram, runtime, kernel, packetFilter, pipeLimit, storage, network, resolver, records, strays,
+  privileges, daemon, configuration, liveRestore, checkUnit, dataRoot, dataFormat, execRoot, shimProgram, runtime, kernel, packetFilter, pipeLimit, storage, network, resolver, records, strays,
 ];
 
 export const checkHost = (facts: Facts): Finding[] => CHECKS.flatMap((check) => check(facts));
@@ -41,18 +43,6 @@ function liveRestore({ host: { config } }: Facts): Finding {
   return host({ level: 'problem', check: 'live restore', text: `off, ${source}: containers are stopped with the daemon`, advice: 'set "live-restore": true there and reload the daemon' });
 }
 
-/** Containers and shims lie outside the service's cgroup; these settings guard what is on its way there. */
-function unit({ host: { unit: found } }: Facts): Finding[] {
-  if (found === undefined) return [];
-  const findings: Finding[] = [];
-  const { name, killMode, delegate } = found;
-  if (killMode !== 'process' && killMode !== 'none') {
-    findings.push(host({ level: 'problem', check: 'unit', text: `${name} has KillMode=${killMode}: stopping it may kill shims and runtimes`, advice: 'set KillMode=process' }));
-  }
-  if (!delegate) findings.push(host({ level: 'note', check: 'unit', text: `${name} lacks Delegate=yes: systemd may rearrange cgroups`, advice: 'set Delegate=yes' }));
-  return findings.length > 0 ? findings : [ok('unit', `${name}: KillMode=${killMode}, Delegate=yes`)];
-}
-
 /** Below this much room a start or a log fails soon. */
 const LITTLE_BYTES = 64n * 1024n * 1024n;
 const LITTLE_INODES = 1000n;
@@ -64,6 +54,15 @@ function pendingRoot({ option, wanted, used }: PendingRoot): Finding {
 function dataRoot({ host: { dataRoot: root, pendingRoots } }: Facts): Finding[] {
   const waiting = pendingRoots.filter(({ option }) => option === 'data-root').map(pendingRoot);
   return [...waiting, rootFinding('data root', root) ?? ok('data root', `${root.path}: ${sizeText(root.freeBytes)} of ${sizeText(root.totalBytes)} free`)];
+}
+
+function dataFormat({ host: { dataFormat: { condition, schema, release } } }: Facts): Finding[] {
+  const check = 'data format';
+  // Release 0.1.0 wrote none.
+  if (condition.kind === 'missing') return [];
+  if (condition.kind !== 'ok') return [host({ level: condition.kind === 'unreadable' ? 'unknown' : 'note', check, text: `the data root's version cannot be read: ${condition.reason}` })];
+  if (schema <= DATA_FORMAT) return [ok(check, `${schema}, last written by moored ${release}`)];
+  return [host({ level: 'problem', check, text: `${schema}, of moored ${release}; this release reads up to ${DATA_FORMAT} and will not start`, advice: `start moored ${release}, or a later one` })];
 }
 
 function execRoot({ host: { execRoot: root, pendingRoots } }: Facts): Finding[] {

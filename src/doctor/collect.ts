@@ -6,6 +6,8 @@ import path from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import type { Config } from '../core/options/table.ts';
 import type { NetConfig } from '../core/network/config.ts';
+import { dataVersionFile, parseDataVersion } from '../store/dataVersion.ts';
+import { peekRecord } from '../store/peek.ts';
 import { createShims } from '../shims/shims.ts';
 import { detectCgroups } from '../sys/cgroup.ts';
 import { parseRelease, readHostFacts } from '../sys/hostFacts.ts';
@@ -14,12 +16,12 @@ import { lockHolder } from '../sys/lockHolder.ts';
 import { mountOf, mountTable } from '../sys/mountTable.ts';
 import { run } from '../sys/spawn.ts';
 import { collectContainers } from './collectContainers.ts';
+import { isConfined, unitFacts } from './collectUnit.ts';
 import { isAlive } from './facts.ts';
-import type { ConfigFacts, Facts, KernelSummary, PendingRoot, ProgramFacts, RootFacts, ShimProgramFacts, UnitFacts } from './facts.ts';
+import type { ConfigFacts, Facts, HostFacts, KernelSummary, PendingRoot, ProgramFacts, RootFacts, ShimProgramFacts } from './facts.ts';
 import { networkChanges } from './networkChanges.ts';
 
 const PROGRAM_TIMEOUT_MS = 5000;
-const UNIT = 'moored';
 
 /** What the composition root knows and this room may not ask for itself. */
 export interface Subject {
@@ -42,18 +44,21 @@ export async function collect(subject: Subject): Promise<Facts> {
     collectContainers(roots, createShims({ shim: subject.shimPath })),
     rootFacts(roots.dataRoot),
     rootFacts(roots.execRoot),
-    unitFacts(),
+    unitFacts(roots.execRoot),
     programFacts('nft'),
     runtimeFacts(config),
     shimFacts(subject.shimPath),
   ]);
   const { containers, ...found } = gathered;
+  const daemonPid = holderOf(roots.dataRoot);
   return {
     containers,
     host: {
       ...found,
       privileged: process.geteuid?.() === 0,
-      daemonPid: holderOf(roots.dataRoot),
+      daemonPid,
+      daemonConfined: isConfined(daemonPid),
+      dataFormat: await dataFormat(roots.dataRoot),
       resolverPid: holderOf(path.join(roots.execRoot, 'dns')),
       config: {
         file: config.configFile,
@@ -87,6 +92,12 @@ export function holderOf(folder: string): number {
   }
 }
 
+async function dataFormat(dataRoot: string): Promise<HostFacts['dataFormat']> {
+  const read = await peekRecord(dataVersionFile(dataRoot), { schema: Infinity, parse: parseDataVersion });
+  if (read.kind === 'ok') return { condition: { kind: 'ok' }, schema: read.value.schema, release: read.value.release };
+  return { condition: read, schema: 0, release: '' };
+}
+
 async function rootFacts(root: string): Promise<RootFacts> {
   let there = root;
   while (!existsSync(there) && there !== path.dirname(there)) there = path.dirname(there);
@@ -102,27 +113,6 @@ async function rootFacts(root: string): Promise<RootFacts> {
     freeInodes: ffree,
     totalInodes: files,
   };
-}
-
-async function unitFacts(): Promise<UnitFacts | undefined> {
-  const text = await unitProperties('LoadState,KillMode,Delegate');
-  if (!/^LoadState=loaded$/m.test(text)) return undefined;
-  return { name: `${UNIT}.service`, killMode: /^KillMode=(.*)$/m.exec(text)?.[1] ?? '', delegate: /^Delegate=yes$/m.test(text) };
-}
-
-/** Flags of the unit's ExecStart; undefined without systemd or a unit. */
-export async function unitFlags(): Promise<string[] | undefined> {
-  const command = /argv\[\]=(\S+(?: [^;]*?)?) ;/.exec(await unitProperties('ExecStart'))?.[1];
-  return command?.split(' ').slice(1);
-}
-
-async function unitProperties(names: string): Promise<string> {
-  if (!existsSync('/run/systemd/system')) return '';
-  try {
-    return (await run(['systemctl', 'show', UNIT, '-p', names], { timeoutMs: PROGRAM_TIMEOUT_MS })).stdout;
-  } catch {
-    return '';
-  }
 }
 
 async function programFacts(name: string): Promise<ProgramFacts> {

@@ -1,6 +1,6 @@
 /** Facts of a host on which all is well, for tests to spoil. */
 import type { ShimStatus } from '../core/ports/shim.ts';
-import type { ContainerFacts, Facts, HostFacts, RootFacts } from './facts.ts';
+import type { ContainerFacts, Facts, HostFacts, RootFacts, UnitFacts } from './facts.ts';
 
 export const ID = 'a'.repeat(64);
 
@@ -8,14 +8,20 @@ const GIB = 1024n ** 3n;
 
 const root = (path: string, type: string): RootFacts => ({ path, exists: true, type, readOnly: false, freeBytes: 10n * GIB, totalBytes: 20n * GIB, freeInodes: 100_000n, totalInodes: 200_000n });
 
+export const wellUnit: UnitFacts = {
+  name: 'moored.service', killMode: 'process', delegate: true, restart: 'always', confining: [], removesExecRoot: false, stopsWithHost: true, keepsSocket: true,
+};
+
 export const wellHost: HostFacts = {
   privileged: true,
   daemonPid: 42,
+  daemonConfined: false,
+  dataFormat: { condition: { kind: 'ok' }, schema: 1, release: '0.2.0' },
   config: { file: '/etc/docker/daemon.json', error: '', liveRestore: true, pipeSize: 1_048_576, storageDriver: 'overlay2', filters: true, flagsOf: 'daemon' },
   dataRoot: root('/var/lib/moored', 'ext4'),
   execRoot: root('/run/moored', 'tmpfs'),
   pendingRoots: [],
-  unit: { name: 'moored.service', killMode: 'process', delegate: true },
+  unit: wellUnit,
   kernel: { release: '6.1.0', overlay: true, seccomp: true, pidfd: true, cgroupVersion: 2, pipeMaxSize: 1_048_576 },
   nft: { path: '/usr/sbin/nft', version: 'nftables v1.0.6', error: '' },
   runtime: { name: 'runc', path: '/usr/sbin/runc', version: '1.1.5', error: '' },

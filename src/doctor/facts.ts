@@ -43,6 +43,16 @@ export interface UnitFacts {
   readonly name: string;
   readonly killMode: string;
   readonly delegate: boolean;
+  /** `no`: a daemon that crashes stays away. */
+  readonly restart: string;
+  /** Settings that give it a mount namespace of its own, as `PrivateTmp=yes`. */
+  readonly confining: readonly string[];
+  /** It has systemd remove the exec root when it stops. */
+  readonly removesExecRoot: boolean;
+  /** Whether the unit that stops containers in order when the host goes down is active. */
+  readonly stopsWithHost: boolean;
+  /** Whether systemd keeps the API socket while no daemon is there. */
+  readonly keepsSocket: boolean;
 }
 
 export interface KernelSummary {
@@ -74,7 +84,11 @@ export interface HostFacts {
   readonly privileged: boolean;
   /** Pid of the daemon that holds the data root; 0 if none does. */
   readonly daemonPid: number;
+  /** The daemon does not see the mounts that we see; undefined if none runs, or it cannot be known. */
+  readonly daemonConfined: boolean | undefined;
   readonly config: ConfigFacts;
+  /** Which format the data root has, and the release that wrote it last. */
+  readonly dataFormat: { readonly condition: Condition; readonly schema: number; readonly release: string };
   readonly dataRoot: RootFacts;
   readonly execRoot: RootFacts;
   /** Roots that the options name, where they have to wait. */
