@@ -41,10 +41,12 @@ test-contract: build
 test-crash: build
 	@$(RUN_TESTS) crash
 
-# On a booted Debian with systemd and cgroup v2, in an emulated machine: takes minutes. VM_ARGS="--test-name-pattern X".
+# On a booted Debian with systemd and cgroup v2, in an emulated machine that all files share: takes minutes.
+# VM_TESTS=test/vm/clock.test.ts VM_ARGS="--test-name-pattern X"; MOORED_VM_LOG=1 shows the units' logs.
+VM_TESTS = test/vm/*.test.ts
 test-vm: release
 	@nice test/vm/build-image
-	@$(NODE) --test --test-concurrency=1 $(VM_ARGS) test/vm/*.test.ts
+	@nice $(NODE) --test --test-isolation=none $(VM_ARGS) $(VM_TESTS)
 
 # Kills daemons at random until interrupted; SOAK_SECONDS bounds it, SOAK_SEED repeats a run.
 soak: build

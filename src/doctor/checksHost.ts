@@ -56,10 +56,10 @@ function dataRoot({ host: { dataRoot: root, pendingRoots } }: Facts): Finding[] 
   return [...waiting, rootFinding('data root', root) ?? ok('data root', `${root.path}: ${sizeText(root.freeBytes)} of ${sizeText(root.totalBytes)} free`)];
 }
 
-function dataFormat({ host: { dataFormat: { condition, schema, release } } }: Facts): Finding[] {
+function dataFormat({ host: { privileged, dataFormat: { condition, schema, release } } }: Facts): Finding[] {
   const check = 'data format';
-  // Release 0.1.0 wrote none.
-  if (condition.kind === 'missing') return [];
+  // Release 0.1.0 wrote none. What may not be read is said once, of all.
+  if (condition.kind === 'missing' || !privileged) return [];
   if (condition.kind !== 'ok') return [host({ level: condition.kind === 'unreadable' ? 'unknown' : 'note', check, text: `the data root's version cannot be read: ${condition.reason}` })];
   if (schema <= DATA_FORMAT) return [ok(check, `${schema}, last written by moored ${release}`)];
   return [host({ level: 'problem', check, text: `${schema}, of moored ${release}; this release reads up to ${DATA_FORMAT} and will not start`, advice: `start moored ${release}, or a later one` })];

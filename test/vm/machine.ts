@@ -19,6 +19,13 @@ const images = path.join(root, 'build/vm');
 const BOOT_MS = 600_000;
 const COMMAND_MS = 300_000;
 
+const KERNEL_OPTIONS = [
+  'console=ttyS0', 'quiet', 'panic=-1',
+  // A host that is busy gives the timer too little time to prove itself, and the kernel gives up.
+  'no_timer_check',
+  'mitigations=off', 'systemd.default_device_timeout_sec=900', 'systemd.default_timeout_start_sec=900',
+];
+
 export interface Outcome {
   readonly code: number;
   readonly stdout: string;
@@ -36,9 +43,10 @@ export class Machine {
 
   private constructor(dir: string, payload: string) {
     this.dir = dir;
-    this.#qemu = spawn('nice', [
-      '-n', '19', 'qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', '2', '-m', '2048',
-      '-kernel', path.join(images, 'vmlinuz'), '-initrd', path.join(images, 'initrd'), '-append', 'console=ttyS0 quiet panic=-1',
+    // One processor: two emulated ones spend what they have on waiting for each other where the host is busy.
+    this.#qemu = spawn('qemu-system-x86_64', [
+      '-accel', 'tcg,thread=single', '-cpu', 'max', '-smp', '1', '-m', '2048',
+      '-kernel', path.join(images, 'vmlinuz'), '-initrd', path.join(images, 'initrd'), '-append', KERNEL_OPTIONS.join(' '),
       '-drive', `file=${path.join(images, 'root.ext4')},format=raw,if=virtio,snapshot=on`,
       '-drive', `file=${payload},format=raw,if=virtio,readonly=on`,
       '-device', 'virtio-serial-pci', '-chardev', `socket,id=agent,path=${this.#socket},server=on,wait=off`,
@@ -74,6 +82,11 @@ export class Machine {
       await machine.end();
       throw error;
     }
+  }
+
+  /** It runs no more. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   get consoleFile(): string {
@@ -194,6 +207,7 @@ async function makePayload(target: string): Promise<string> {
     copyFileSync(dockerClient(), path.join(staged, 'docker'));
     copyFileSync(await busyboxArchive(), path.join(staged, 'busybox.tar'));
     copyFileSync(path.join(import.meta.dirname, 'agent'), path.join(staged, 'agent'));
+    execFileSync('gcc', ['-static', '-O1', '-o', path.join(staged, 'api'), path.join(import.meta.dirname, 'api.c')]);
     for (const program of ['docker', 'agent']) chmodSync(path.join(staged, program), 0o755);
     const disk = path.join(target, 'payload.ext4');
     execFileSync('mkfs.ext4', ['-q', '-d', staged, '-O', '^has_journal', disk, '512M'], { stdio: ['ignore', 'ignore', 'inherit'] });
