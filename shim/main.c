@@ -1,74 +1,20 @@
 #include "handover/adopt.h"
+#include "handover/resume.h"
 #include "processes/cgroup.h"
 #include "shim.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
-#include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #define LOCK_PATIENCE (2 * SECOND)
 
 static struct shim shim;
-
-void shim_ready(struct shim *s, const struct error *failed)
-{
-	char line[16384];
-	struct text t = TEXT_ON(line);
-	if (s->ready.fd < 0)
-		return;
-	if (failed) {
-		text_add(&t, "err");
-		text_pair(&t, "kind", failed->kind);
-		text_pair(&t, "message", failed->message);
-	} else {
-		text_add(&t, "ok");
-		if (s->status.pid)
-			text_pair_int(&t, "pid", s->status.pid);
-	}
-	text_add(&t, "\n");
-	(void)write_all(s->ready.fd, t.at, t.len);
-	loop_close(&s->loop, &s->ready);
-}
-
-static void ready_hung_up(struct source *source, uint32_t events)
-{
-	(void)events;
-	loop_close(&shim.loop, source);
-	machine_request_stop(&shim, SIGKILL, 0); // nobody waits for this container any more
-}
-
-static void signals_ready(struct source *source, uint32_t events)
-{
-	(void)events;
-	struct signalfd_siginfo info;
-	if (read(source->fd, &info, sizeof info) != sizeof info)
-		return;
-	if (info.ssi_signo == SIGCHLD)
-		children_reap(&shim.children);
-	else if (info.ssi_signo == SIGTERM)
-		machine_host_down(&shim);
-}
-
-static void kick_ready(struct source *source, uint32_t events)
-{
-	(void)events;
-	uint64_t count;
-	(void)!read(source->fd, &count, sizeof count);
-	stdio_resume(&shim);
-	machine_written(&shim);
-	control_journal_read(&shim);
-	compress_check(&shim);
-	log_loss_check(&shim);
-}
 
 static bool is_named(const struct spec *spec, int fd)
 {
@@ -78,13 +24,13 @@ static bool is_named(const struct spec *spec, int fd)
 	for (size_t i = 0; i < spec->holds; i++)
 		if (spec->hold[i].fd == fd)
 			return true;
-	return fd == shim.ready.fd;
+	return fd == shim.ready.fd || fd == spec->file;
 }
 
 // Everything that was inherited and is not in the contract.
 static void close_inherited(const struct spec *spec)
 {
-	int highest = READY_FD;
+	int highest = spec->file > READY_FD ? spec->file : READY_FD;
 	for (size_t i = 0; i < spec->ports; i++)
 		highest = spec->port[i].fd > highest ? spec->port[i].fd : highest;
 	for (size_t i = 0; i < spec->holds; i++)
@@ -98,27 +44,13 @@ static void close_inherited(const struct spec *spec)
 	}
 }
 
-static int take_signals(void)
-{
-	sigset_t all;
-	sigfillset(&all);
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
-	(void)sigaction(SIGPIPE, &ignore, NULL);
-	(void)sigaction(SIGHUP, &ignore, NULL);
-	sigprocmask(SIG_SETMASK, &all, NULL);
-	sigset_t taken = all;
-	sigdelset(&taken, SIGPIPE);
-	sigdelset(&taken, SIGHUP);
-	shim.signals = (struct source){ .fd = signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK), .ready = signals_ready };
-	return shim.signals.fd < 0 ? -errno : loop_set(&shim.loop, &shim.signals, EPOLLIN);
-}
-
 // Two shims in one directory would answer for the same container. One that is just leaving is waited for.
 static int lock_directory(void)
 {
 	const struct timespec pause = { .tv_nsec = 5 * MS };
-	int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); // held until we end
+	int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (int64_t until = now_mono() + LOCK_PATIENCE; fd >= 0;) {
+		shim.lock = fd;
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return 0;
 		if (errno != EWOULDBLOCK || now_mono() > until)
@@ -142,44 +74,30 @@ static void set_limits(void)
 
 static int prepare(const char *dir, struct error *err)
 {
-	shim.ready = (struct source){ .fd = fcntl(READY_FD, F_GETFD) < 0 ? -1 : READY_FD, .ready = ready_hung_up };
-	mallopt(M_ARENA_MAX, 1);
+	shim_init(&shim);
+	if (fcntl(READY_FD, F_GETFD) >= 0)
+		shim.ready.fd = READY_FD;
 	if (chdir(dir) < 0)
 		return error_set(err, "system", -errno, "%s", dir);
 	int failed = spec_load(&shim.spec, err);
 	if (failed)
 		return failed;
 	close_inherited(&shim.spec);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	prctl(PR_SET_DUMPABLE, 0);
-	prctl(PR_SET_PDEATHSIG, 0);
+	shim_process();
 	cgroup_join(&shim.spec);
 	set_limits();
-	status_init(&shim.status);
 	shim.status.restart_count = shim.spec.restart_count;
 	if ((failed = lock_directory()) < 0)
 		return error_set(err, "system", failed, "another shim holds %s", dir);
-	if ((failed = loop_init(&shim.loop)) < 0 || (failed = take_signals()) < 0)
-		return error_set(err, "system", failed, "event loop");
-	shim.control.listener.fd = -1;
-	stdio_clear(&shim);
-	machine_init(&shim);
-	health_init(&shim);
-	return 0;
-}
-
-static int watch_writer(struct error *err)
-{
-	shim.writer_kick = (struct source){ .fd = shim.writer.kick, .ready = kick_ready };
-	int failed = loop_set(&shim.loop, &shim.writer_kick, EPOLLIN);
-	return failed ? error_set(err, "system", failed, "writer") : 0;
+	failed = shim_loop(&shim);
+	return failed ? error_set(err, "system", failed, "event loop") : 0;
 }
 
 static int open_all(bool fresh, struct error *err)
 {
 	int failed = writer_start(&shim.writer, &shim.spec, fresh, err);
-	if (!failed)
-		failed = watch_writer(err);
+	if (!failed && (failed = shim_watch_writer(&shim)) < 0)
+		(void)error_set(err, "system", failed, "writer");
 	if (!failed)
 		failed = stdio_init(&shim, err);
 	if (!failed)
@@ -229,25 +147,60 @@ static void clean_up(bool adopting)
 		(void)unlink(files[i]);
 }
 
-int main(int argc, char **argv)
+// Goes on with what another binary of ours had, in the same process.
+static int resume(char **argv)
+{
+	int64_t state = -1, back = -1;
+	const char *refused = NULL;
+	struct error err = { .kind = "system" };
+	for (char **arg = argv + 3; arg[0] && arg[1]; arg += 2) {
+		if (strcmp(arg[0], "--state") == 0)
+			(void)parse_i64(arg[1], &state);
+		else if (strcmp(arg[0], "--back") == 0)
+			(void)parse_i64(arg[1], &back);
+		else if (strcmp(arg[0], "--refused") == 0)
+			refused = arg[1];
+	}
+	shim_process();
+	if (resume_take(&shim, (int)state, &err) < 0) {
+		resume_back(&shim, argv, (int)state, (int)back, err.message);
+		return -1;
+	}
+	close((int)state);
+	close((int)back);
+	resume_begin(&shim, refused);
+	return 0;
+}
+
+static int first(char **argv)
 {
 	struct error err = { .kind = "system" };
-	if (argc == 2 && strcmp(argv[1], "--version") == 0)
-		return printf("moored-shim %s contract %s\n", SHIM_VERSION, CONTRACT) < 0;
-	bool known = argc == 3 && (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "exec") == 0 || strcmp(argv[1], "adopt") == 0);
-	if (!known) {
-		fprintf(stderr, "usage: moored-shim run|exec|adopt DIR\n       moored-shim --version\n");
-		return 100;
-	}
 	if (prepare(argv[2], &err) < 0) {
 		shim_ready(&shim, &err);
-		return 111;
+		return -1;
 	}
 	if (begin(argv[1], &err) < 0) {
 		shim_ready(&shim, &err);
 		clean_up(strcmp(argv[1], "adopt") == 0);
-		return 111;
+		return -1;
 	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return printf("moored-shim %s contract %s\n", SHIM_VERSION, CONTRACT) < 0;
+	if (argc == 2 && strcmp(argv[1], "check") == 0)
+		return resume_check(&shim);
+	bool known = argc >= 3 && (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "exec") == 0 || strcmp(argv[1], "adopt") == 0);
+	bool handed = known && argc >= 5 && strcmp(argv[3], "--state") == 0;
+	if (!known || (argc != 3 && !handed)) {
+		fprintf(stderr, "usage: moored-shim run|exec|adopt DIR\n       moored-shim --version\n");
+		return 100;
+	}
+	if ((handed ? resume(argv) : first(argv)) < 0)
+		return 111;
 	while (!shim.leaving)
 		loop_step(&shim.loop);
 	clean_up(false);

@@ -6,6 +6,7 @@
 #include "services/health.h"
 #include "orders/holds.h"
 #include "facts/journal.h"
+#include "handover/upgrade.h"
 #include "log/logcare.h"
 #include "base/loop.h"
 #include "states/machine.h"
@@ -39,6 +40,8 @@ struct shim {
 	struct oom oom;
 	struct ports ports;
 	uint64_t noted; // dropped log lines that the journal has spoken of
+	struct upgrade upgrade;
+	int lock; // the directory, held until we end
 	bool leaving; // the loop ends
 };
 
@@ -46,6 +49,12 @@ static inline bool is_exec(const struct shim *shim)
 {
 	return shim->spec.kind == KIND_EXEC;
 }
+
+// shim.c: what every beginning needs.
+void shim_init(struct shim *shim); // nothing is open yet
+void shim_process(void); // what the process is for the kernel
+int shim_loop(struct shim *shim); // the loop and the signals
+int shim_watch_writer(struct shim *shim);
 
 // Writes the one line to the ready pipe and closes it.
 void shim_ready(struct shim *shim, const struct error *failed);

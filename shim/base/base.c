@@ -97,8 +97,11 @@ static ssize_t read_full(int fd, char *out, size_t len)
 ssize_t read_file_at(int dir, const char *name, char *out, size_t cap)
 {
 	cleanup_fd int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
+	return fd < 0 ? -errno : read_text(fd, out, cap);
+}
+
+ssize_t read_text(int fd, char *out, size_t cap)
+{
 	ssize_t n = read_full(fd, out, cap);
 	if (n < 0)
 		return n;
@@ -123,12 +126,18 @@ ssize_t read_tail_at(int dir, const char *name, char *out, size_t cap)
 	return n;
 }
 
+const char *place_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
 int place_open(struct place *place, const char *path)
 {
 	char folder[PATH_MAX];
 	const char *slash = strrchr(path, '/');
 	int len = slash ? (int)(slash - path) : 0;
-	place->name = slash ? slash + 1 : path;
+	place->name = place_name(path);
 	if (len >= (int)sizeof folder)
 		return -ENAMETOOLONG;
 	snprintf(folder, sizeof folder, "%.*s%s", len, path, slash ? "/" : ".");

@@ -32,6 +32,7 @@ bool parse_i64(const char *text, int64_t *out);
 int write_all(int fd, const void *data, size_t len);
 // Reads at most cap - 1 bytes and terminates them; the length or a negative errno, -EFBIG when there is more.
 ssize_t read_file_at(int dir, const char *name, char *out, size_t cap);
+ssize_t read_text(int fd, char *out, size_t cap); // the same, from where the descriptor stands
 // The last cap - 1 bytes of a file that may be longer.
 ssize_t read_tail_at(int dir, const char *name, char *out, size_t cap);
 
@@ -40,6 +41,7 @@ struct place {
 	int dir;
 	const char *name; // points into the path
 };
+const char *place_name(const char *path); // what is behind the last slash
 int place_open(struct place *place, const char *path);
 
 // Field 22 of /proc/PID/stat; 0 when there is no such process.

@@ -34,8 +34,13 @@ void loop_close(struct loop *loop, struct source *source)
 
 void timer_set(struct loop *loop, struct timer *timer, int64_t delay)
 {
+	timer_at(loop, timer, now_mono() + delay);
+}
+
+void timer_at(struct loop *loop, struct timer *timer, int64_t due)
+{
 	timer_stop(loop, timer);
-	timer->due = now_mono() + delay;
+	timer->due = due;
 	timer->armed = true;
 	struct timer **at = &loop->timers;
 	while (*at && (*at)->due <= timer->due)

@@ -27,6 +27,7 @@ int loop_set(struct loop *loop, struct source *source, uint32_t events);
 void loop_close(struct loop *loop, struct source *source);
 
 void timer_set(struct loop *loop, struct timer *timer, int64_t delay);
+void timer_at(struct loop *loop, struct timer *timer, int64_t due);
 void timer_stop(struct loop *loop, struct timer *timer);
 
 // Waits for one event or for the next timers, and runs them.

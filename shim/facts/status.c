@@ -19,6 +19,15 @@ static enum health_state health_of(const char *name)
 	return HEALTH_NONE;
 }
 
+const char *status_state(const char *name)
+{
+	static const char *const states[] = { "created", "running", "restarting", "exited" };
+	for (size_t i = 0; i < ARRAY_LEN(states); i++)
+		if (strcmp(name, states[i]) == 0)
+			return states[i];
+	return NULL;
+}
+
 void status_init(struct status *s)
 {
 	*s = (struct status){ .state = "created" };

@@ -29,6 +29,8 @@ void status_save(struct shim *shim);
 // The same facts as pairs, for the `state` verb.
 void status_pairs(const struct shim *shim, struct text *out);
 void status_exit_record(const struct shim *shim, bool final, struct text *out);
+// The state of this name; NULL when there is none.
+const char *status_state(const char *name);
 const char *health_name(enum health_state state);
 
 // What a predecessor left, for `adopt`.

@@ -42,6 +42,11 @@ static void compressed(struct child *child, int status)
 	writer_compressed(&container_of(child, struct shim, compressor)->writer);
 }
 
+void compress_init(struct shim *shim)
+{
+	shim->compressor.exited = compressed;
+}
+
 void compress_check(struct shim *shim)
 {
 	struct writer *w = &shim->writer;
@@ -55,7 +60,6 @@ void compress_check(struct shim *shim)
 	snprintf(names.plain, sizeof names.plain, "%s.1", w->log.place.name);
 	snprintf(names.temporary, sizeof names.temporary, "%s.1.gz.new", w->log.place.name);
 	snprintf(names.packed, sizeof names.packed, "%s.1.gz", w->log.place.name);
-	shim->compressor.exited = compressed;
 	struct spawn spawn = { .work = compress, .context = &names, .in = w->log.place.dir, .out = -1, .err = -1 };
 	if (shim->compressor.pid || child_spawn(&shim->children, &shim->compressor, &spawn) < 0)
 		writer_compressed(w);

@@ -3,5 +3,6 @@
 
 struct shim;
 
+void compress_init(struct shim *shim);
 void compress_check(struct shim *shim);
 void log_loss_check(struct shim *shim);

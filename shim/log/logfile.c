@@ -37,21 +37,25 @@ static int open_file(struct logfile *log)
 	return 0;
 }
 
-int logfile_init(struct logfile *log, const struct spec *spec, struct error *err)
+int logfile_prepare(struct logfile *log, const struct spec *spec, struct error *err)
 {
 	log->fd = log->place.dir = -1;
 	log->path = spec->log_json ? spec->log_path : NULL;
 	if (!log->path)
 		return 0;
+	log->place.name = place_name(log->path);
 	log->max_size = spec->log_max_size;
 	log->max_file = spec->log_max_file;
 	log->compress = spec->log_compress && log->max_file > 1;
 	log->cap = BATCH + 2 * LOG_ENCODED_MAX(spec->log_attrs ? strlen(spec->log_attrs) : 0);
 	log->out = mmap(NULL, log->cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (log->out == MAP_FAILED)
-		return error_set(err, "system", -ENOMEM, "log buffer");
-	int failed = place_open(&log->place, log->path);
-	if (!failed)
+	return log->out == MAP_FAILED ? error_set(err, "system", -ENOMEM, "log buffer") : 0;
+}
+
+int logfile_open(struct logfile *log, struct error *err)
+{
+	int failed = log->path ? place_open(&log->place, log->path) : 0;
+	if (!failed && log->path)
 		failed = open_file(log);
 	return failed ? error_set(err, "system", failed, "open %s", log->path) : 0;
 }

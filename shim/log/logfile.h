@@ -22,7 +22,9 @@ struct logfile {
 	void (*compress_wait)(struct logfile *log);
 };
 
-int logfile_init(struct logfile *log, const struct spec *spec, struct error *err);
+// The buffers, without touching a file.
+int logfile_prepare(struct logfile *log, const struct spec *spec, struct error *err);
+int logfile_open(struct logfile *log, struct error *err);
 void logfile_reopen(struct logfile *log);
 // Writes what is in `out`, rotating between lines; lines that cannot be written are dropped and counted.
 void logfile_flush(struct logfile *log);

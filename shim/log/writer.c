@@ -48,7 +48,7 @@ static bool put(struct writer *w, const struct job *job, const void *bytes, size
 		w->head = (w->head + need) % w->size;
 		w->used += need;
 		w->pushed += need;
-		if (w->sleeping)
+		if (w->sleeping || w->parked)
 			pthread_cond_signal(&w->wake);
 	} else {
 		w->want_room = true;
@@ -151,15 +151,14 @@ static int start_thread(struct writer *w)
 	return -failed;
 }
 
-int writer_start(struct writer *w, const struct spec *spec, bool fresh, struct error *err)
+int writer_prepare(struct writer *w, const struct spec *spec, struct error *err)
 {
-	w->journal = (struct place){ .dir = -1 };
+	bool journal = spec->kind == KIND_CONTAINER && spec->journal_path;
+	w->journal = (struct place){ .dir = -1, .name = journal ? place_name(spec->journal_path) : NULL };
 	w->journal_fd = w->exit_fd = -1;
 	w->log.compress_start = writer_compress_start;
 	w->log.compress_wait = writer_compress_wait;
-	int failed = logfile_init(&w->log, spec, err);
-	if (!failed)
-		failed = open_records(w, spec, fresh, err);
+	int failed = logfile_prepare(&w->log, spec, err);
 	if (failed)
 		return failed;
 	logline_init(&w->line[0], STREAM_STDOUT, spec->log_attrs);
@@ -169,11 +168,56 @@ int writer_start(struct writer *w, const struct spec *spec, bool fresh, struct e
 		w->log_limit = ((size_t)spec->log_buffer + 4095) & ~(size_t)4095;
 	w->size = w->log_limit + RING_RESERVE;
 	w->ring = mmap(NULL, w->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return w->ring == MAP_FAILED ? error_set(err, "system", -errno, "log ring") : 0;
+}
+
+int writer_resume(struct writer *w, struct error *err)
+{
 	w->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (w->ring == MAP_FAILED || w->kick < 0)
-		return error_set(err, "system", -errno, "log ring");
-	failed = start_thread(w);
+	int failed = w->kick < 0 ? -errno : start_thread(w);
 	return failed ? error_set(err, "system", failed, "writer thread") : 0;
+}
+
+int writer_start(struct writer *w, const struct spec *spec, bool fresh, struct error *err)
+{
+	int failed = writer_prepare(w, spec, err);
+	if (!failed)
+		failed = logfile_open(&w->log, err);
+	if (!failed)
+		failed = open_records(w, spec, fresh, err);
+	return failed ? failed : writer_resume(w, err);
+}
+
+void writer_park(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->parking = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+bool writer_parked(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	bool parked = w->parked && w->used == 0;
+	pthread_mutex_unlock(&w->lock);
+	return parked;
+}
+
+uint64_t writer_taken(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	uint64_t taken = w->pushed - w->used;
+	pthread_mutex_unlock(&w->lock);
+	return taken;
+}
+
+void writer_unpark(struct writer *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->parking = false;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
 }
 
 void writer_stop(struct writer *w)

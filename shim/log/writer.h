@@ -23,6 +23,7 @@ struct writer {
 	size_t head, used;
 	uint64_t pushed, written; // bytes ever put in, and those whose effect is in the files
 	bool sleeping, want_room, want_written, closing;
+	bool parking, parked; // the thread does nothing while the ring stays empty
 	bool compress_wanted, compressing;
 	uint64_t lost; // lines dropped before they came into the ring
 	uint64_t log_dropped, log_noted; // copies of the log file's
@@ -53,5 +54,13 @@ bool writer_put(struct writer *writer, enum job_kind kind, const void *bytes, si
 uint64_t writer_mark(struct writer *writer);
 bool writer_reached(struct writer *writer, uint64_t mark);
 void writer_compressed(struct writer *writer);
+// Asks the thread to write what it has and then to stand still; a kick tells when it does. What is put afterwards wakes it.
+void writer_park(struct writer *writer);
+bool writer_parked(struct writer *writer);
+uint64_t writer_taken(struct writer *writer); // bytes that the thread has taken out of the ring, ever
+void writer_unpark(struct writer *writer);
+// For a writer that a predecessor had: the buffers, without touching a file; then the thread, on what was handed over.
+int writer_prepare(struct writer *writer, const struct spec *spec, struct error *err);
+int writer_resume(struct writer *writer, struct error *err);
 // Waits for the thread to write what it has and end.
 void writer_stop(struct writer *writer);

@@ -161,6 +161,16 @@ static void flush(struct writer *w, uint64_t read)
 		writer_kick(w);
 }
 
+// Under the lock, with an empty ring and everything flushed.
+static void park(struct writer *w)
+{
+	w->parked = true;
+	writer_kick(w);
+	while (w->parking && w->used == 0 && !w->closing)
+		pthread_cond_wait(&w->wake, &w->lock);
+	w->parked = false;
+}
+
 void *writer_main(void *arg)
 {
 	struct writer *w = arg;
@@ -174,7 +184,10 @@ void *writer_main(void *arg)
 				continue;
 			if (w->closing)
 				break;
-			sleep_until_work(w, &touched);
+			if (w->parking)
+				park(w);
+			else
+				sleep_until_work(w, &touched);
 			continue;
 		}
 		size_t tail = (w->head + w->size - w->used) % w->size;

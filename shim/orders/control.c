@@ -34,7 +34,7 @@ int listen_at(const char *name, int backlog)
 	return result;
 }
 
-static void out_drop(struct outbuf *out)
+void outbuf_drop(struct outbuf *out)
 {
 	if (out->map)
 		munmap(out->map, out->cap);
@@ -64,8 +64,9 @@ void conn_close(struct conn *c)
 	timer_stop(&shim->loop, &c->stalled);
 	read_rest(c);
 	loop_close(&shim->loop, &c->source);
-	out_drop(&c->out);
+	outbuf_drop(&c->out);
 	machine_conn_gone(shim, c);
+	upgrade_conn_gone(shim, c);
 	free(c);
 	if (attached)
 		stdio_resume(shim);
@@ -73,25 +74,28 @@ void conn_close(struct conn *c)
 		machine_watch_changed(shim);
 }
 
-static void sweep(struct timer *timer)
+void control_sweep(struct shim *shim)
 {
-	struct control *control = container_of(timer, struct control, sweep);
-	struct conn *c = control->conns;
+	struct conn *c = shim->control.conns;
 	while (c) {
 		if (c->doomed) {
 			conn_close(c);
-			c = control->conns; // closing one may have changed the list
+			c = shim->control.conns; // closing one may have changed the list
 		} else {
 			c = c->next;
 		}
 	}
 }
 
+static void sweep(struct timer *timer)
+{
+	control_sweep(container_of(container_of(timer, struct control, sweep), struct shim, control));
+}
+
 void conn_doom(struct conn *c)
 {
 	struct control *control = &c->shim->control;
 	c->dead = c->doomed = true;
-	control->sweep.fire = sweep;
 	timer_set(&c->shim->loop, &control->sweep, MS);
 }
 
@@ -173,7 +177,7 @@ static bool out_flush(struct conn *c)
 		ssize_t n = send_now(c, &iov, 1);
 		if (n < 0) {
 			conn_died(c);
-			out_drop(out);
+			outbuf_drop(out);
 			return true;
 		}
 		if (n == 0)
@@ -182,7 +186,7 @@ static bool out_flush(struct conn *c)
 		out->head = (out->head + (size_t)n) % out->cap;
 		out->used -= (size_t)n;
 	}
-	out_drop(out);
+	outbuf_drop(out);
 	return progress;
 }
 
@@ -260,6 +264,20 @@ static void refuse(int fd)
 	close(fd);
 }
 
+struct conn *conn_new(struct shim *shim, int fd)
+{
+	struct conn *c = shim->control.count < CONN_MAX ? calloc(1, sizeof *c) : NULL;
+	if (!c)
+		return NULL;
+	c->source = (struct source){ .fd = fd, .ready = conn_ready };
+	c->stalled.fire = attach_cut_stalled;
+	c->shim = shim;
+	c->next = shim->control.conns;
+	shim->control.conns = c;
+	shim->control.count++;
+	return c;
+}
+
 static void listener_ready(struct source *source, uint32_t events)
 {
 	(void)events;
@@ -267,27 +285,42 @@ static void listener_ready(struct source *source, uint32_t events)
 	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (fd < 0)
 		return;
-	struct conn *c = shim->control.count < CONN_MAX ? calloc(1, sizeof *c) : NULL;
-	if (!c) {
+	struct conn *c = conn_new(shim, fd);
+	if (c)
+		conn_update(c);
+	else
 		refuse(fd);
-		return;
+}
+
+void control_resume(struct shim *shim)
+{
+	for (struct conn *c = shim->control.conns, *next; c; c = next) {
+		next = c->next;
+		conn_update(c);
+		if (c->mode == CONN_REQUESTS)
+			requests_run(c); // what it had sent already
 	}
-	c->source = (struct source){ .fd = fd, .ready = conn_ready };
-	c->shim = shim;
-	c->next = shim->control.conns;
-	shim->control.conns = c;
-	shim->control.count++;
-	conn_update(c);
+	attach_stdin_room(shim);
+}
+
+void control_init(struct shim *shim)
+{
+	shim->control.listener = (struct source){ .fd = -1, .ready = listener_ready };
+	shim->control.sweep.fire = sweep;
+}
+
+int control_watch(struct shim *shim)
+{
+	return loop_set(&shim->loop, &shim->control.listener, EPOLLIN);
 }
 
 int control_listen(struct shim *shim, struct error *err)
 {
-	struct source *listener = &shim->control.listener;
 	int fd = listen_at("shim.sock", 64);
 	if (fd < 0)
 		return error_set(err, "system", fd, "listen on shim.sock");
-	*listener = (struct source){ .fd = fd, .ready = listener_ready };
-	int failed = loop_set(&shim->loop, listener, EPOLLIN);
+	shim->control.listener.fd = fd;
+	int failed = control_watch(shim);
 	return failed ? error_set(err, "system", failed, "shim.sock") : 0;
 }
 

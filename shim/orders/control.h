@@ -46,6 +46,10 @@ struct control {
 };
 
 int listen_at(const char *name, int backlog);
+void control_init(struct shim *shim);
+int control_watch(struct shim *shim); // a socket that listens already
+void control_resume(struct shim *shim); // with the clients of a predecessor
+void control_sweep(struct shim *shim); // closes the doomed
 int control_listen(struct shim *shim, struct error *err);
 // Answers; the connection may be closed by it.
 void control_ok(struct conn *conn, const struct text *pairs);
@@ -61,6 +65,9 @@ bool control_flushing(const struct shim *shim);
 void control_close(struct shim *shim);
 
 // For the modes of a connection (control.c, attach.c, watch.c).
+// One more, with `fd`; NULL when there are too many.
+struct conn *conn_new(struct shim *shim, int fd);
+void outbuf_drop(struct outbuf *out);
 bool conn_send(struct conn *conn, const void *head, size_t head_len, const void *body, size_t body_len); // false: no room, nothing sent
 void conn_update(struct conn *conn); // which events it now waits for
 void conn_doom(struct conn *conn);

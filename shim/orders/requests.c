@@ -169,6 +169,15 @@ static void verb_give_sockets(struct conn *c, const struct pairs *pairs)
 	holds_give(c);
 }
 
+static void verb_upgrade(struct conn *c, const struct pairs *pairs)
+{
+	const char *path = pairs_get(pairs, "path");
+	if (path)
+		upgrade_begin(c, path);
+	else
+		control_error(c, "request", "invalid or missing path");
+}
+
 static const struct {
 	const char *name;
 	verb *run;
@@ -176,7 +185,7 @@ static const struct {
 	{ "hello", verb_hello }, { "start", verb_start }, { "signal", verb_signal }, { "stop", verb_stop },
 	{ "policy", verb_policy }, { "resize", verb_resize }, { "attach", verb_attach }, { "close-stdin", verb_close_stdin },
 	{ "log-reopen", verb_log_reopen }, { "state", verb_state }, { "watch", verb_watch },
-	{ "give-sockets", verb_give_sockets },
+	{ "give-sockets", verb_give_sockets }, { "upgrade", verb_upgrade },
 };
 
 static void run_one(struct conn *c, char *line, size_t len)

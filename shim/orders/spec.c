@@ -62,7 +62,7 @@ static bool take_retries(struct spec *spec, const struct field *f)
 	return true;
 }
 
-static bool take_port(struct spec *spec, const struct field *f)
+bool spec_take_port(struct spec *spec, const struct field *f)
 {
 	int64_t fd, port = 0;
 	struct port_spec *p = &spec->port[spec->ports];
@@ -79,7 +79,9 @@ static bool take_port(struct spec *spec, const struct field *f)
 	if (p->kind != PORT_RESERVE) {
 		if (f->count < 4 || !parse_i64(f->word[3], &port) || port < 1 || port > UINT16_MAX)
 			return false;
-		p->address = f->word[2];
+		if (f->len[2] >= sizeof p->address)
+			return false;
+		memcpy(p->address, f->word[2], f->len[2] + 1);
 	}
 	p->fd = (int)fd;
 	p->port = (uint16_t)port;
@@ -87,17 +89,17 @@ static bool take_port(struct spec *spec, const struct field *f)
 	return true;
 }
 
-static bool take_hold(struct spec *spec, const struct field *f)
+bool spec_take_hold(struct spec *spec, const struct field *f)
 {
 	int64_t fd;
 	struct hold_spec *h = &spec->hold[spec->holds];
 	if (f->count < 2 || spec->holds == SPEC_HOLDS || !parse_i64(f->word[0], &fd) || fd < 4 || fd > 100000)
 		return false;
 	size_t len = strlen(f->word[1]);
-	if (!len || len > 32 || strspn(f->word[1], "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
+	if (!len || len > HOLD_NAME || strspn(f->word[1], "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
 		return false;
 	h->fd = (int)fd;
-	h->name = f->word[1];
+	memcpy(h->name, f->word[1], len + 1);
 	spec->holds++;
 	return true;
 }
@@ -149,8 +151,8 @@ static const struct spec_field {
 	{ "live-restore", T_BOOL, AT(live_restore) },
 	{ "stop-signal", T_INT, AT(stop_signal) },
 	{ "stop-timeout-ms", T_INT, AT(stop_timeout_ms) },
-	{ "port", T_SPECIAL, .special = take_port },
-	{ "hold", T_SPECIAL, .special = take_hold },
+	{ "port", T_SPECIAL, .special = spec_take_port },
+	{ "hold", T_SPECIAL, .special = spec_take_hold },
 	{ "netns", T_STRING, AT(netns) },
 	{ "keep-link", T_LIST, AT(keep_link) },
 	{ "health-process", T_STRING, AT(health.process) },
@@ -235,7 +237,7 @@ static const char *bad_range(const struct spec *spec)
 int spec_parse(struct spec *spec, char *text, size_t len, struct error *err)
 {
 	*spec = (struct spec){
-		.text = text, .log_max_file = 1, .log_buffer = 1 << 20, .cgroup_version = 2, .stop_signal = 15,
+		.text = text, .file = -1, .log_max_file = 1, .log_buffer = 1 << 20, .cgroup_version = 2, .stop_signal = 15,
 		.stop_timeout_ms = 10000, .nofile_soft = -1, .nofile_hard = -1,
 		.health = { .interval = 30 * SECOND, .timeout = 30 * SECOND, .start_interval = 5 * SECOND, .retries = 3 },
 	};
@@ -266,13 +268,19 @@ int spec_parse(struct spec *spec, char *text, size_t len, struct error *err)
 int spec_load(struct spec *spec, struct error *err)
 {
 	char *text = malloc(SPEC_MAX);
-	ssize_t n = text ? read_file_at(AT_FDCWD, "spec", text, SPEC_MAX) : -ENOMEM;
+	cleanup_fd int file = open("spec", O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	ssize_t n = text ? (file < 0 ? -errno : read_text(file, text, SPEC_MAX)) : -ENOMEM;
 	if (n < 0) {
 		free(text);
 		return error_set(err, "spec", (int)n, "spec");
 	}
 	char *fitting = realloc(text, (size_t)n + 1);
-	return spec_parse(spec, fitting ? fitting : text, (size_t)n, err);
+	int failed = spec_parse(spec, fitting ? fitting : text, (size_t)n, err);
+	if (failed)
+		return failed;
+	spec->file = file;
+	file = -1;
+	return 0;
 }
 
 bool spec_keep_links(struct spec *spec, const char *names)

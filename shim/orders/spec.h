@@ -7,6 +7,7 @@
 #define SPEC_PORTS 256
 #define SPEC_LIST 32
 #define SPEC_HOLDS 8
+#define HOLD_NAME 32
 
 enum spec_kind { KIND_CONTAINER, KIND_EXEC };
 enum port_kind { PORT_RESERVE, PORT_RELAY_TCP, PORT_RELAY_UDP };
@@ -14,14 +15,14 @@ enum port_kind { PORT_RESERVE, PORT_RELAY_TCP, PORT_RELAY_UDP };
 struct port_spec {
 	enum port_kind kind;
 	int fd;
-	const char *address;
+	char address[48];
 	uint16_t port;
 };
 
 // A socket that is only held, for the process that asks for it by `give-sockets`.
 struct hold_spec {
 	int fd;
-	const char *name;
+	char name[HOLD_NAME + 1];
 };
 
 struct health_spec {
@@ -33,6 +34,7 @@ struct health_spec {
 
 struct spec {
 	char *text; // every string below points into it
+	int file; // the file as it was written, for a successor
 	enum spec_kind kind;
 	const char *id, *exec_id;
 	const char *runtime, *runtime_root;
@@ -70,5 +72,8 @@ struct spec {
 // Takes the text over (it must be from malloc, terminated); frees it when it fails.
 int spec_parse(struct spec *spec, char *text, size_t len, struct error *err);
 int spec_load(struct spec *spec, struct error *err);
+// Fields that others write, too: `port` and `hold`.
+bool spec_take_port(struct spec *spec, const struct field *field);
+bool spec_take_hold(struct spec *spec, const struct field *field);
 // Takes `eth0,eth1` in place of the links that the spec named. False if they are too many or too long.
 bool spec_keep_links(struct spec *spec, const char *names);

@@ -56,7 +56,7 @@ static struct child *take(struct children *children, pid_t pid)
 	return NULL;
 }
 
-static void watch(struct children *children, struct child *child, pid_t pid)
+void child_watch(struct children *children, struct child *child, pid_t pid)
 {
 	child->pid = pid;
 	child->next = children->list;
@@ -70,7 +70,7 @@ int child_spawn(struct children *children, struct child *child, const struct spa
 		return -errno;
 	if (pid == 0)
 		in_child(children, spawn);
-	watch(children, child, pid);
+	child_watch(children, child, pid);
 	return 0;
 }
 
@@ -85,7 +85,7 @@ bool child_claim(struct children *children, struct child *child, pid_t pid, int 
 			return true;
 		}
 	}
-	watch(children, child, pid);
+	child_watch(children, child, pid);
 	return false;
 }
 

@@ -30,6 +30,8 @@ struct spawn {
 int child_spawn(struct children *children, struct child *child, const struct spawn *spawn);
 // Takes a process over that was reparented to us. true: it had ended already, with *status, and is not watched.
 bool child_claim(struct children *children, struct child *child, pid_t pid, int *status);
+// Watches a child of ours that was started before this program was executed.
+void child_watch(struct children *children, struct child *child, pid_t pid);
 // Forgets old ends, before an operation that brings a new pid.
 void children_forget(struct children *children);
 void children_reap(struct children *children);

@@ -55,14 +55,24 @@ static int watch_v2(const char *memory)
 	return fd;
 }
 
+void oom_init(struct shim *shim)
+{
+	shim->oom.events = (struct source){ .fd = -1, .ready = oom_ready };
+}
+
 void oom_start(struct shim *shim)
 {
 	struct oom *oom = &shim->oom;
 	oom->told = 0; // every run has a cgroup of its own
-	oom->events = (struct source){ .fd = -1, .ready = oom_ready };
 	if (!shim->spec.cgroup_memory || is_exec(shim))
 		return;
 	oom->events.fd = shim->spec.cgroup_version == 1 ? watch_v1(shim->spec.cgroup_memory) : watch_v2(shim->spec.cgroup_memory);
+	oom_watch(shim);
+}
+
+void oom_watch(struct shim *shim)
+{
+	struct oom *oom = &shim->oom;
 	if (oom->events.fd >= 0 && loop_set(&shim->loop, &oom->events, EPOLLIN) < 0)
 		loop_close(&shim->loop, &oom->events);
 }

@@ -9,6 +9,8 @@ struct oom {
 	int64_t told; // kills that the journal has spoken of
 };
 
+void oom_init(struct shim *shim);
+void oom_watch(struct shim *shim); // what is open already
 void oom_start(struct shim *shim); // the container runs
 // Tells what has not been told yet, and gives how many kills this run saw; before the cgroup is gone.
 int64_t oom_stop(struct shim *shim);

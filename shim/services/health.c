@@ -132,15 +132,20 @@ void health_start(struct shim *shim)
 	schedule(shim);
 }
 
+void health_reread(struct shim *shim)
+{
+	static char text[PROBES_KEPT * (PROBE_OUTPUT * 3 + 128)];
+	ssize_t n = shim->spec.health.process ? read_file_at(AT_FDCWD, "health", text, sizeof text) : 0;
+	if (n > 0)
+		health_parse(&shim->health, text, (size_t)n);
+}
+
 void health_resume(struct shim *shim)
 {
 	struct health *h = &shim->health;
-	static char text[PROBES_KEPT * (PROBE_OUTPUT * 3 + 128)];
 	if (!shim->spec.health.process)
 		return;
-	ssize_t n = read_file_at(AT_FDCWD, "health", text, sizeof text);
-	if (n > 0)
-		health_parse(h, text, (size_t)n);
+	health_reread(shim);
 	h->active = true;
 	h->started = now_mono() - (now_real() - shim->status.started_at);
 	schedule(shim);

@@ -33,6 +33,7 @@ struct health {
 void health_init(struct shim *shim);
 void health_start(struct shim *shim); // the container runs
 void health_resume(struct shim *shim); // it was running already: goes on from status and the file `health`
+void health_reread(struct shim *shim); // the last results, from the file
 void health_stop(struct shim *shim);
 // A daemon is there: a probe that waited for one may run.
 void health_may_act(struct shim *shim);

@@ -1,4 +1,4 @@
-#include "services/ports.h"
+#include "services/flows.h"
 #include "shim.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,24 +26,41 @@ static bool parse_target(const struct port_spec *port, struct target *out)
 	return false;
 }
 
+struct relay *relay_new(struct shim *shim, const struct port_spec *port)
+{
+	struct target target;
+	struct relay *relay = parse_target(port, &target) ? calloc(1, sizeof *relay) : NULL;
+	if (!relay)
+		return NULL;
+	relay->shim = shim;
+	relay->kind = port->kind;
+	relay->source.fd = port->fd;
+	relay->target = target;
+	relay->next = shim->ports.relays;
+	shim->ports.relays = relay;
+	return relay;
+}
+
 static int start_one(struct shim *shim, const struct port_spec *port)
 {
 	if (fcntl(port->fd, F_GETFD) < 0)
 		return -EBADF;
 	if (port->kind == PORT_RESERVE)
 		return 0; // open until we leave, and that is all
-	struct relay *relay = calloc(1, sizeof *relay);
+	struct relay *relay = relay_new(shim, port);
 	if (!relay)
-		return -ENOMEM;
-	relay->shim = shim;
-	relay->source.fd = port->fd;
-	relay->next = shim->ports.relays;
-	shim->ports.relays = relay;
-	if (!parse_target(port, &relay->target))
 		return -EINVAL;
 	if (fcntl(port->fd, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
 	return port->kind == PORT_RELAY_TCP ? relay_tcp_start(relay) : relay_udp_start(relay);
+}
+
+int ports_resume(struct shim *shim)
+{
+	int failed = 0;
+	for (struct relay *relay = shim->ports.relays; relay && !failed; relay = relay->next)
+		failed = relay->kind == PORT_RELAY_TCP ? relay_tcp_resume(relay) : relay_udp_resume(relay);
+	return failed;
 }
 
 int ports_start(struct shim *shim, struct error *err)

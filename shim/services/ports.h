@@ -20,6 +20,7 @@ struct target {
 struct relay {
 	struct source source;
 	struct shim *shim;
+	enum port_kind kind;
 	struct target target;
 	struct timer resume; // after descriptors or flows ran out
 	struct tcp_flow *tcp;
@@ -33,8 +34,11 @@ struct ports {
 };
 
 int ports_start(struct shim *shim, struct error *err);
+int ports_resume(struct shim *shim); // with what a predecessor had under way
 void ports_stop(struct shim *shim);
 
+// A relay that is not started; NULL when its target is none.
+struct relay *relay_new(struct shim *shim, const struct port_spec *port);
 // relay_tcp.c, relay_udp.c
 int relay_tcp_start(struct relay *relay);
 void relay_tcp_stop(struct relay *relay);

@@ -157,7 +157,6 @@ static void exec_done(struct op *op, const struct error *failed)
 		return;
 	}
 	int status;
-	h->process.exited = process_exited;
 	if (pid == 0 || child_claim(&shim->children, &h->process, pid, &status)) {
 		process_exited(&h->process, pid ? status : 127 << 8);
 		return;
@@ -176,7 +175,7 @@ static int open_output(struct shim *shim, int *write_end)
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK); // ours alone
-	h->output = (struct source){ .fd = ends[0], .ready = output_ready };
+	h->output.fd = ends[0];
 	*write_end = ends[1];
 	return loop_set(&shim->loop, &h->output, EPOLLIN);
 }
@@ -215,10 +214,18 @@ void probe_cancel(struct shim *shim)
 		kill(h->pid, SIGKILL);
 }
 
+void probe_resume(struct shim *shim)
+{
+	struct health *h = &shim->health;
+	if (h->output.fd >= 0 && loop_set(&shim->loop, &h->output, EPOLLIN) < 0)
+		loop_close(&shim->loop, &h->output);
+}
+
 void probe_init(struct shim *shim)
 {
 	struct health *h = &shim->health;
 	h->op = (struct op){ .shim = shim, .name = "probe", .done = exec_done };
-	h->output.fd = -1;
+	h->output = (struct source){ .fd = -1, .ready = output_ready };
+	h->process.exited = process_exited;
 	h->limit.fire = limit_reached;
 }

@@ -4,6 +4,7 @@
 struct shim;
 
 void probe_init(struct shim *shim);
+void probe_resume(struct shim *shim); // one that a predecessor began
 void probe_begin(struct shim *shim);
 // Its result does not count any more; it is killed.
 void probe_cancel(struct shim *shim);

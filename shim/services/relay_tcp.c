@@ -1,5 +1,6 @@
 // Relaying TCP connections: two splices through a pipe each, so that no byte passes through our memory.
 #include "shim.h"
+#include "services/flows.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -11,23 +12,6 @@
 #define PIECE (64 * 1024)
 #define CONNECT_MOST (30 * SECOND)
 #define HALF_CLOSED_MOST (600 * SECOND) // a side that has ended while the other says nothing
-
-// From one socket into a pipe and out of it into the other.
-struct way {
-	int pipe[2];
-	size_t held;
-	bool ended; // the source said its end
-	bool closed; // and the sink was told
-};
-
-struct tcp_flow {
-	struct source side[2]; // client, container
-	struct way way[2]; // way[i] leads from side[i] to the other
-	struct relay *relay;
-	struct timer limit;
-	bool connecting;
-	struct tcp_flow *next;
-};
 
 static void flow_close(struct tcp_flow *flow)
 {
@@ -167,6 +151,21 @@ static void resume(struct timer *timer)
 	(void)loop_set(&relay->shim->loop, &relay->source, EPOLLIN);
 }
 
+struct tcp_flow *tcp_flow_new(struct relay *relay)
+{
+	struct tcp_flow *flow = calloc(1, sizeof *flow);
+	if (!flow)
+		return NULL;
+	*flow = (struct tcp_flow){
+		.side = { { .fd = -1, .ready = client_ready }, { .fd = -1, .ready = container_ready } },
+		.way = { { .pipe = { -1, -1 } }, { .pipe = { -1, -1 } } },
+		.relay = relay, .limit = { .fire = limit_reached }, .next = relay->tcp,
+	};
+	relay->tcp = flow;
+	relay->flows++;
+	return flow;
+}
+
 static void client_waits(struct source *source, uint32_t events)
 {
 	(void)events;
@@ -184,18 +183,12 @@ static void client_waits(struct source *source, uint32_t events)
 		}
 		return;
 	}
-	struct tcp_flow *flow = calloc(1, sizeof *flow);
+	struct tcp_flow *flow = tcp_flow_new(relay);
 	if (!flow) {
 		close(fd);
 		return;
 	}
-	*flow = (struct tcp_flow){
-		.side = { { .fd = fd, .ready = client_ready }, { .fd = -1, .ready = container_ready } },
-		.way = { { .pipe = { -1, -1 } }, { .pipe = { -1, -1 } } },
-		.relay = relay, .limit = { .fire = limit_reached }, .next = relay->tcp,
-	};
-	relay->tcp = flow;
-	relay->flows++;
+	flow->side[0].fd = fd;
 	if (!flow_open(flow))
 		flow_close(flow);
 }
@@ -207,6 +200,21 @@ int relay_tcp_start(struct relay *relay)
 	if (listen(relay->source.fd, 1024) < 0)
 		return -errno;
 	return loop_set(&relay->shim->loop, &relay->source, EPOLLIN);
+}
+
+int relay_tcp_resume(struct relay *relay)
+{
+	int failed = relay_tcp_start(relay);
+	for (struct tcp_flow *flow = relay->tcp, *next; flow && !failed; flow = next) {
+		next = flow->next;
+		if (flow->connecting)
+			failed = loop_set(&relay->shim->loop, &flow->side[1], EPOLLOUT);
+		if (flow->limit.due)
+			timer_at(&relay->shim->loop, &flow->limit, flow->limit.due);
+		if (!flow->connecting)
+			flow_run(flow); // may end it
+	}
+	return failed;
 }
 
 void relay_tcp_stop(struct relay *relay)

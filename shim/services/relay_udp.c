@@ -1,5 +1,6 @@
 // Relaying UDP: a connected socket towards the container for each client, ended when it is quiet.
 #include "shim.h"
+#include "services/flows.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -10,19 +11,6 @@
 #define IDLE_MOST (90 * SECOND)
 #define DATAGRAM_MAX 65536
 #define BURST 64
-
-struct udp_flow {
-	struct source source; // towards the container
-	struct relay *relay;
-	struct timer idle;
-	int64_t last;
-	struct sockaddr_storage client;
-	socklen_t client_len;
-	// The address that the client spoke to, as IP_PKTINFO or IPV6_PKTINFO: answers come from there.
-	char control[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-	size_t control_len;
-	struct udp_flow *next;
-};
 
 static char datagram[DATAGRAM_MAX];
 
@@ -96,21 +84,29 @@ static void keep_destination(struct udp_flow *flow, struct msghdr *msg)
 	}
 }
 
-static struct udp_flow *flow_open(struct relay *relay, struct msghdr *msg)
+struct udp_flow *udp_flow_new(struct relay *relay)
 {
-	if (relay->flows >= UDP_FLOWS_MAX)
-		evict(relay);
 	struct udp_flow *flow = calloc(1, sizeof *flow);
 	if (!flow)
 		return NULL;
 	flow->relay = relay;
+	flow->idle.fire = idle_due;
+	flow->source = (struct source){ .fd = -1, .ready = answer_ready };
 	flow->next = relay->udp;
 	relay->udp = flow;
 	relay->flows++;
+	return flow;
+}
+
+static struct udp_flow *flow_open(struct relay *relay, struct msghdr *msg)
+{
+	if (relay->flows >= UDP_FLOWS_MAX)
+		evict(relay);
+	struct udp_flow *flow = udp_flow_new(relay);
+	if (!flow)
+		return NULL;
 	memcpy(&flow->client, msg->msg_name, msg->msg_namelen);
 	flow->client_len = msg->msg_namelen;
-	flow->idle.fire = idle_due;
-	flow->source.ready = answer_ready;
 	keep_destination(flow, msg);
 	const struct sockaddr *target = (const struct sockaddr *)&relay->target.address;
 	flow->source.fd = socket(target->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -163,6 +159,16 @@ int relay_udp_start(struct relay *relay)
 	(void)setsockopt(relay->source.fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof on);
 	relay->source.ready = client_ready;
 	return loop_set(&relay->shim->loop, &relay->source, EPOLLIN);
+}
+
+int relay_udp_resume(struct relay *relay)
+{
+	int failed = relay_udp_start(relay);
+	for (struct udp_flow *flow = relay->udp; flow && !failed; flow = flow->next) {
+		failed = loop_set(&relay->shim->loop, &flow->source, EPOLLIN);
+		timer_set(&relay->shim->loop, &flow->idle, MS); // looks how long it has been quiet
+	}
+	return failed;
 }
 
 void relay_udp_stop(struct relay *relay)

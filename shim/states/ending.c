@@ -16,6 +16,7 @@ static void begin_leaving(struct shim *shim)
 {
 	struct machine *m = &shim->machine;
 	enter(shim, S_LEAVING);
+	upgrade_give_up(shim, "the container has ended");
 	attach_end(shim);
 	control_close_watchers(shim);
 	m->flush_mark = writer_mark(&shim->writer);

@@ -99,6 +99,7 @@ void machine_init(struct shim *shim)
 {
 	struct machine *m = &shim->machine;
 	*m = (struct machine){ .state = S_CREATED, .pidfd = { .fd = -1, .ready = pidfd_ready }, .op = { .shim = shim, .name = "runtime" } };
+	m->init.exited = init_exited;
 	m->kill_timer.fire = kill_due;
 	m->restart_timer.fire = restart_timer_due;
 	m->abandon_timer.fire = abandon_due;

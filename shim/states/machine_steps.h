@@ -22,6 +22,8 @@ void leave_ended(struct shim *shim);
 void put_exit_record(struct shim *shim, bool final);
 void drain_check(struct shim *shim);
 
+void init_exited(struct child *child, int status); // the process that is waited for
+
 // Handlers of the table.
 void on_created(struct shim *shim);
 void on_create_failed(struct shim *shim);

@@ -69,7 +69,7 @@ static void begin_start(struct shim *shim)
 	run_op(shim, &order);
 }
 
-static void init_exited(struct child *child, int status)
+void init_exited(struct child *child, int status)
 {
 	struct shim *shim = container_of(container_of(child, struct machine, init), struct shim, machine);
 	shim->machine.exit_status = status;
@@ -88,7 +88,6 @@ static int take_process(struct shim *shim)
 		return error_set(&m->failure, "runtime", 0, "the runtime left no pid file");
 	shim->status.pid = (pid_t)pid;
 	shim->status.pid_start = process_start_time((pid_t)pid);
-	m->init.exited = init_exited;
 	int status;
 	m->exit_pending = child_claim(&shim->children, &m->init, (pid_t)pid, &status);
 	if (m->exit_pending) {

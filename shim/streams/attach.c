@@ -8,7 +8,7 @@
 
 static char input_buffer[STDIN_BUFFER];
 
-static void cut_stalled(struct timer *timer)
+void attach_cut_stalled(struct timer *timer)
 {
 	struct conn *c = container_of(timer, struct conn, stalled);
 	conn_close(c);
@@ -29,7 +29,6 @@ static void take_line(struct conn *c)
 void attach_begin(struct conn *c)
 {
 	c->mode = CONN_ATTACH;
-	c->stalled.fire = cut_stalled;
 	take_line(c);
 	if (machine_output_over(c->shim))
 		attach_end(c->shim);

@@ -6,11 +6,14 @@
 struct conn;
 struct shim;
 
+struct timer;
+
 // From requests to stream, after its `ok`.
 void attach_begin(struct conn *conn);
 // Whether every client of this stream can take one more read; a client that takes nothing for a second is cut.
 bool attach_room(struct shim *shim, enum stream stream);
 void attach_output(struct shim *shim, enum stream stream, const char *bytes, size_t len);
+void attach_cut_stalled(struct timer *timer); // a client that has taken nothing for too long
 void attach_input(struct conn *conn);
 bool attach_can_read(const struct conn *conn);
 // The container's stdin has room again.

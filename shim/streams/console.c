@@ -66,13 +66,22 @@ static void console_ready(struct source *source, uint32_t events)
 	console_poll(container_of(container_of(source, struct stdio, console), struct shim, stdio));
 }
 
+void console_init(struct shim *shim)
+{
+	shim->stdio.console = (struct source){ .fd = -1, .ready = console_ready };
+}
+
+int console_watch(struct shim *shim)
+{
+	return loop_set(&shim->loop, &shim->stdio.console, EPOLLIN);
+}
+
 int console_listen(struct shim *shim, struct error *err)
 {
-	struct source *console = &shim->stdio.console;
 	int fd = listen_at("console.sock", 4);
 	if (fd < 0)
 		return error_set(err, "system", fd, "listen on console.sock");
-	*console = (struct source){ .fd = fd, .ready = console_ready };
-	int failed = loop_set(&shim->loop, console, EPOLLIN);
+	shim->stdio.console.fd = fd;
+	int failed = console_watch(shim);
 	return failed ? error_set(err, "system", failed, "console.sock") : 0;
 }

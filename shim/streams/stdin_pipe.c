@@ -49,6 +49,24 @@ static void stdin_ready(struct source *source, uint32_t events)
 	attach_stdin_room(shim);
 }
 
+void stdin_init(struct shim *shim)
+{
+	shim->stdio.in = (struct source){ .fd = -1, .ready = stdin_ready };
+}
+
+void stdin_resume(struct shim *shim)
+{
+	if (shim->stdio.in.fd >= 0)
+		pump(shim);
+}
+
+bool stdin_map(struct shim *shim)
+{
+	void *map = mmap(NULL, STDIN_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	shim->stdio.in_buffer = map == MAP_FAILED ? NULL : map;
+	return map != MAP_FAILED;
+}
+
 size_t stdin_room(const struct shim *shim)
 {
 	// Where nobody reads, everything is taken and thrown away, as a closed pipe would.
@@ -60,14 +78,8 @@ void stdin_put(struct shim *shim, const char *bytes, size_t len)
 	struct stdio *io = &shim->stdio;
 	if (io->in.fd < 0 || io->in_closing)
 		return;
-	io->in.ready = stdin_ready;
-	if (!io->in_buffer) {
-		io->in_buffer = mmap(NULL, STDIN_BUFFER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (io->in_buffer == MAP_FAILED) {
-			io->in_buffer = NULL;
-			return;
-		}
-	}
+	if (!io->in_buffer && !stdin_map(shim))
+		return;
 	while (len && io->in_used < STDIN_BUFFER) {
 		size_t at = (io->in_head + io->in_used) % STDIN_BUFFER, piece = STDIN_BUFFER - at, room = STDIN_BUFFER - io->in_used;
 		size_t n = len < piece ? len : piece;

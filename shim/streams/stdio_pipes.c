@@ -81,6 +81,8 @@ static void deliver(struct output *o, const char *bytes, size_t len)
 
 static bool can_take(const struct output *o)
 {
+	if (upgrade_holds_output(o->shim))
+		return false;
 	const struct spec *spec = &o->shim->spec;
 	if (spec->log_json && !spec->log_non_blocking && !writer_log_room(&o->shim->writer, READ_MAX))
 		return false;
@@ -118,7 +120,8 @@ void stdio_clear(struct shim *shim)
 	struct stdio *io = &shim->stdio;
 	for (size_t i = 0; i < ARRAY_LEN(io->out); i++)
 		io->out[i] = (struct output){ .source = { .fd = -1, .ready = output_ready }, .shim = shim, .stream = STREAM_STDOUT + (enum stream)i };
-	io->in.fd = io->console.fd = -1;
+	stdin_init(shim);
+	console_init(shim);
 	io->container[0] = io->container[1] = io->container[2] = -1;
 	io->quiet.fire = become_quiet;
 }

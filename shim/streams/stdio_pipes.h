@@ -50,6 +50,9 @@ void stdio_close(struct shim *shim);
 
 size_t stdin_room(const struct shim *shim);
 void stdin_put(struct shim *shim, const char *bytes, size_t len);
+bool stdin_map(struct shim *shim); // its buffer
+void stdin_init(struct shim *shim);
+void stdin_resume(struct shim *shim); // with what a predecessor had in its buffer
 void stdin_close(struct shim *shim); // after what is buffered
 int stdio_resize(struct shim *shim, uint16_t rows, uint16_t cols);
 // Begins to read what the container writes.

@@ -21,3 +21,4 @@ void test_writer(void);
 void test_restart(void);
 void test_health(void);
 void test_runtime(void);
+void test_handover(void);

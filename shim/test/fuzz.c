@@ -1,5 +1,7 @@
 // libFuzzer: every byte that the shim parses. The first byte chooses the parser.
 #include "facts/journalfile.h"
+#include "forget.h"
+#include "handover/state.h"
 #include "shim.h"
 #include <fcntl.h>
 #include <stdlib.h>
@@ -91,12 +93,28 @@ static void fuzz_tail(char *text, size_t len)
 	close(fd);
 }
 
+// The text of a handover, and behind its end the bytes that it names.
+static void fuzz_handover(char *text, size_t len)
+{
+	static struct shim shim;
+	struct error err;
+	char *end = memmem(text, len, "\nend\n", 5);
+	size_t text_len = end ? (size_t)(end - text) + 5 : len;
+	char *bytes = malloc(len - text_len + 1); // exactly as large: the sanitizer sees a byte too many
+	memcpy(bytes, text + text_len, len - text_len);
+	shim_init(&shim);
+	(void)state_take(&shim, text, text_len, bytes, len - text_len, &err);
+	forget(&shim);
+	free(bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const parsers[])(char *, size_t) = {
 		fuzz_spec, fuzz_status, fuzz_health, fuzz_request, fuzz_word, fuzz_journal, fuzz_log, fuzz_runtime, fuzz_tail,
+		fuzz_handover,
 	};
 	if (size == 0)
 		return 0;

@@ -36,7 +36,7 @@ static void open_log(struct logfile *log, int64_t max_size, int64_t max_file)
 	struct spec spec = { .log_json = true, .log_path = path, .log_max_size = max_size, .log_max_file = max_file };
 	struct error err;
 	memset(log, 0, sizeof *log);
-	CHECK(logfile_init(log, &spec, &err) == 0);
+	CHECK(logfile_prepare(log, &spec, &err) == 0 && logfile_open(log, &err) == 0);
 }
 
 static void close_log(struct logfile *log)

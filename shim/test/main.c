@@ -9,7 +9,7 @@ static const struct {
 } tests[] = {
 	{ "golden", test_golden }, { "record", test_record }, { "spec", test_spec }, { "logline", test_logline },
 	{ "logfile", test_logfile }, { "journal", test_journal }, { "writer", test_writer }, { "restart", test_restart },
-	{ "health", test_health }, { "runtime", test_runtime },
+	{ "health", test_health }, { "runtime", test_runtime }, { "handover", test_handover },
 };
 
 int main(int argc, char **argv)
