@@ -43,9 +43,10 @@ export class Machine {
 
   private constructor(dir: string, payload: string) {
     this.dir = dir;
-    // One processor: two emulated ones spend what they have on waiting for each other where the host is busy.
+    // One processor: two emulated ones spend what they have on waiting for each other where the host is busy. An old one:
+    // programs that find vector extensions use them, and these are slow to emulate.
     this.#qemu = spawn('qemu-system-x86_64', [
-      '-accel', 'tcg,thread=single', '-cpu', 'max', '-smp', '1', '-m', '2048',
+      '-accel', 'tcg,thread=single', '-cpu', 'Nehalem', '-smp', '1', '-m', '2048',
       '-kernel', path.join(images, 'vmlinuz'), '-initrd', path.join(images, 'initrd'), '-append', KERNEL_OPTIONS.join(' '),
       '-drive', `file=${path.join(images, 'root.ext4')},format=raw,if=virtio,snapshot=on`,
       '-drive', `file=${payload},format=raw,if=virtio,readonly=on`,
