@@ -27,7 +27,7 @@ const ROOMS: Readonly<Record<string, readonly string[] | '*'>> = {
   dns: ADAPTER,
   volume: ADAPTER,
   logs: ADAPTER,
-  doctor: ['base', 'core', 'sys', 'store', 'shims'],
+  doctor: ['base', 'core', 'sys', 'store', 'shims', 'logs'],
   engine: ['base', 'core'],
   api: ['base', 'core', 'wire', 'engine'],
   daemon: '*',

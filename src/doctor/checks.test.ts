@@ -76,6 +76,7 @@ test('a folder without a record is nothing while a daemon may be at work on it',
   assert.deepEqual(notOk({ ...wellHost, strays: [{ id: ID, alive: false }] }, []), []);
 });
 
+const delivered = { driver: 'syslog', error: '', behindBytes: 0, gaps: 0, lostBytes: 0 };
 const CONTAINER_CASES: [string, Partial<ContainerFacts>, Level, RegExp][] = [
   ['a damaged record', { record: { kind: 'damaged', reason: 'torn' }, name: '' }, 'problem', /^problem a{12} record: is damaged: torn/],
   ['a newer record', { record: { kind: 'newer', reason: 'schema 9' } }, 'problem', /is newer: schema 9/],
@@ -92,6 +93,8 @@ const CONTAINER_CASES: [string, Partial<ContainerFacts>, Level, RegExp][] = [
   ['a process that will be started again', { init: 'gone', shimStatus: { ...wellStatus, state: 'restarting', pid: 0, error: 'no such file' } }, 'note', /start it again \(the last attempt failed: no such file\)/],
   ['a small pipe', { shimStatus: { ...wellStatus, pipeSize: 65_536 } }, 'note', /log pipe: is 64 KiB instead of 1 MiB/],
   ['lines that were dropped', { shimStatus: { ...wellStatus, logDropped: 7n } }, 'note', /7 lines were dropped/],
+  ['a log target that cannot be reached', { logTarget: { ...delivered, error: 'refused', behindBytes: 2048 } }, 'note', /log target: syslog cannot be reached \(refused\): 2 KiB of its log wait/],
+  ['a log target that missed something', { logTarget: { ...delivered, gaps: 1, lostBytes: 10 } }, 'note', /syslog missed at least 10/],
   ['bad health', { shimStatus: { ...wellStatus, health: 'unhealthy', healthStreak: 3 } }, 'note', /unhealthy, 3 failures/],
   ['a damaged sandbox', { sandbox: { kind: 'damaged', reason: 'torn' } }, 'problem', /sandbox: record is damaged/],
   ['a namespace without a pin', { netnsPinned: false }, 'problem', /not pinned/],
@@ -120,12 +123,13 @@ test('a problem outweighs what is not known', () => {
   assert.equal(verdictOf([finding('unknown'), finding('problem')]), 'does-not-hold');
 });
 
-test('the text has one line a finding, and one for all that is right with a container', () => {
+test('the text stands below its subject: a line a finding, and one for all that is right with a container', () => {
   const text = textReport(check({ host: { ...wellHost, daemonPid: 0 }, containers: [{ ...wellContainer, shim: 'stopped' }] }));
   const lines = text.split('\n');
-  assert.equal(lines.filter((line) => / web +container /.test(line)).length, 1);
-  assert.match(text, /^problem +web +shim +is stopped .* -> kill -CONT 100$/m);
-  assert.match(text, /^note +host +daemon +does not run/m);
+  assert.deepEqual(lines.filter((line) => /^\S/.test(line)), ['host', 'web', 'live restore does not hold for everything: see what is marked as a problem']);
+  assert.equal(lines.filter((line) => /^ {2}ok +well +record /.test(line)).length, 1);
+  assert.match(text, /\nweb\n[^]*\n {2}problem +shim +is stopped .*\n +-> kill -CONT 100\n/);
+  assert.match(text, /^host\n[^]*\n? {2}note +daemon +does not run/);
   assert.equal(lines.at(-2), 'live restore does not hold for everything: see what is marked as a problem');
 });
 

@@ -7,7 +7,7 @@ import { sizeText } from './sizeText.ts';
 type Check = (facts: ContainerFacts) => Omit<Finding, 'subject' | 'container'>[];
 
 /** Records count also while nothing of it runs. */
-const ALWAYS: readonly Check[] = [record, view];
+const ALWAYS: readonly Check[] = [record, view, logTarget];
 const WHILE_ALIVE: readonly Check[] = [status, shim, init, service, logPipe, dropped, health, sandbox, namespace, rootfs, ports];
 
 export function checkContainer(facts: ContainerFacts): Finding[] {
@@ -24,6 +24,17 @@ const levelOf = (condition: Condition): Finding['level'] => (condition.kind === 
 function record({ record: condition }: ContainerFacts): ReturnType<Check> {
   if (condition.kind === 'ok') return [{ level: 'ok', check: 'record', text: 'can be read' }];
   return [{ level: levelOf(condition), check: 'record', text: `is ${reasonOf(condition)}: the container is listed with this reason, and can be stopped and removed only`, advice: 'restore config.json from a backup while no daemon runs, or remove the container' }];
+}
+
+function logTarget({ logTarget: found }: ContainerFacts): ReturnType<Check> {
+  if (found === undefined) return [];
+  const { driver, error, behindBytes, gaps, lostBytes } = found;
+  const findings: ReturnType<Check> = [];
+  const waits = `${sizeText(BigInt(behindBytes))} of its log ${behindBytes === 1 ? 'waits' : 'wait'}`;
+  if (error !== '') findings.push({ level: 'note', check: 'log target', text: `${driver} cannot be reached (${error}): ${waits}`, advice: 'mend the target: what waits is sent by itself, as long as rotation has not taken it away' });
+  if (gaps > 0) findings.push({ level: 'note', check: 'log target', text: `${driver} missed ${lostBytes === 0 ? 'an unknown part' : `at least ${sizeText(BigInt(lostBytes))}`} of its log, rotated away before it was delivered`, advice: 'give the log more room: max-size, max-file' });
+  if (findings.length > 0) return findings;
+  return [{ level: 'ok', check: 'log target', text: behindBytes === 0 ? `${driver} has everything` : `${driver} is reached; ${waits}` }];
 }
 
 function view({ view: condition }: ContainerFacts): ReturnType<Check> {
@@ -97,7 +108,7 @@ function namespace({ netnsPinned, networks }: ContainerFacts): ReturnType<Check>
 
 function rootfs({ rootfs: found }: ContainerFacts): ReturnType<Check> {
   if (found === undefined) return [];
-  if (found.mounted) return [{ level: 'ok', check: 'root', text: `mounted at ${found.path}` }];
+  if (found.mounted) return [{ level: 'ok', check: 'root', text: 'mounted' }];
   return [{ level: 'problem', check: 'root', text: `${found.path} is not mounted any more: it runs on, but cannot be restarted by its shim`, advice: 'restart the container' }];
 }
 

@@ -16,6 +16,7 @@ import { boundSockets } from '../sys/foreignSockets.ts';
 import { mountTable } from '../sys/mountTable.ts';
 import { isNetns } from '../sys/netns.ts';
 import { isAlive } from './facts.ts';
+import { logTargetFacts } from './collectLogTarget.ts';
 import type { Condition, ContainerFacts, HostFacts, PortFacts } from './facts.ts';
 
 const ID = /^[0-9a-f]{64}$/;
@@ -88,6 +89,7 @@ async function collectContainer(id: string, { roots, shims, mounted }: Surroundi
     shim: await shimOf(liveness, shimStatus),
     contract: liveness.contract,
     init: liveness.init,
+    logTarget: record.kind === 'ok' ? await logTargetFacts(dataDir, record.value) : undefined,
   } satisfies Partial<ContainerFacts>;
   return { ...base, ...(isAlive(base) ? await holdings(execDir, { shimStatus, record, mounted }) : NOTHING_HELD) };
 }

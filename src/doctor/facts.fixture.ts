@@ -59,6 +59,7 @@ export const wellContainer: ContainerFacts = {
   netnsPinned: true,
   rootfs: { path: '/var/lib/moored/layers/overlay2/rw/x/merged', mounted: true },
   ports: { wanted: ['tcp 0.0.0.0:80'], missing: [], error: '' },
+  logTarget: undefined,
 };
 
 export const well: Facts = { host: wellHost, containers: [wellContainer] };

@@ -121,6 +121,18 @@ export interface PortFacts {
   readonly error: string;
 }
 
+/** A log that is handed on to a target (syslog, journald, fluentd, gelf). */
+export interface LogTargetFacts {
+  readonly driver: string;
+  /** Why the last attempt failed, or empty. */
+  readonly error: string;
+  /** Bytes of the log that wait. */
+  readonly behindBytes: number;
+  /** Times that the log was rotated away before it was delivered, and at least so many bytes of it. */
+  readonly gaps: number;
+  readonly lostBytes: number;
+}
+
 export interface ContainerFacts {
   readonly id: string;
   /** Empty if its record cannot be read. */
@@ -148,6 +160,8 @@ export interface ContainerFacts {
   /** Undefined: not known where it is, or its driver mounts nothing. */
   readonly rootfs: { readonly path: string; readonly mounted: boolean } | undefined;
   readonly ports: PortFacts;
+  /** Undefined: its log goes to no target, or nothing is known of it. */
+  readonly logTarget: LogTargetFacts | undefined;
 }
 
 export interface Facts {

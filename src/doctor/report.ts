@@ -12,13 +12,19 @@ const VERDICTS: Readonly<Record<Verdict, string>> = {
 // oxlint-disable-next-line no-control-regex -- these characters are what this is about
 const oneLine = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, ' ');
 
-/** One line each, aligned; what is right with a container is one line. */
+/** Findings below their subject, aligned, what to do on a line of its own; all that is right with a container is one line. */
 export function textReport(findings: readonly Finding[]): string {
-  const rows = folded(findings).map(({ level, subject, check, text, advice }) => [level, subject, check, advice === undefined ? text : `${text} -> ${advice}`].map(oneLine));
-  const width = (column: number): number => Math.max(...rows.map((row) => row[column]?.length ?? 0));
-  const widths = [width(0), width(1), width(2)];
-  const lines = rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
-  return `${[...lines, '', VERDICTS[verdictOf(findings)]].join('\n')}\n`;
+  const groups = Map.groupBy(folded(findings), ({ subject, container }) => container ?? subject);
+  const width = Math.max(0, ...folded(findings).map(({ check }) => check.length));
+  const blocks = [...groups.values()].map((group) => [oneLine(group[0]?.subject ?? ''), ...group.flatMap((finding) => linesOf(finding, width))].join('\n'));
+  return `${[...blocks, VERDICTS[verdictOf(findings)]].join('\n\n')}\n`;
+}
+
+const LEVEL_WIDTH = 'problem'.length;
+
+function linesOf({ level, check, text, advice }: Finding, width: number): string[] {
+  const first = `  ${level.padEnd(LEVEL_WIDTH)}  ${oneLine(check).padEnd(width)}  ${oneLine(text)}`;
+  return advice === undefined ? [first] : [first, `${' '.repeat(LEVEL_WIDTH + width + 6)}-> ${oneLine(advice)}`];
 }
 
 /** A container's `ok` findings together, before what else is to be said of it. */
@@ -30,7 +36,7 @@ function folded(findings: readonly Finding[]): Finding[] {
     if (container !== undefined && !told.has(container)) {
       told.add(container);
       const good = findings.filter((other) => other.container === container && other.level === 'ok');
-      if (good.length > 0) rows.push({ level: 'ok', subject: finding.subject, container, check: 'container', text: good.map(({ check, text }) => `${check} ${text}`).join('; ') });
+      if (good.length > 0) rows.push({ level: 'ok', subject: finding.subject, container, check: 'well', text: good.map(({ check, text }) => `${check} ${text}`).join('; ') });
     }
     if (container === undefined || finding.level !== 'ok') rows.push(finding);
   }

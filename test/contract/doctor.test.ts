@@ -6,7 +6,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { lines, useDaemon, withDaemon } from '../fixtures/daemon.ts';
 import type { Daemon } from '../fixtures/daemon.ts';
-import { alive, ended } from '../fixtures/processes.ts';
+import { alive, ended, eventually } from '../fixtures/processes.ts';
 import { Session } from '../fixtures/session.ts';
 import { engineCommand, target } from '../fixtures/target.ts';
 
@@ -81,8 +81,8 @@ test('all is well, without a daemon, and nothing is changed', { skip }, async ()
   assert.ok(complaints(report, 'host').includes('note daemon'));
   const { code, stdout } = await run(daemon);
   assert.equal(code, 0);
-  assert.match(stdout, /^note +host +daemon +does not run; containers do not need it -> start it/m);
-  assert.match(stdout, /^ok +web +container +record can be read; shim answers/m);
+  assert.match(stdout, /^host\n {2}note +daemon +does not run; containers do not need it\n +-> start it/);
+  assert.match(stdout, /\nweb\n {2}ok +well +record can be read; shim answers/);
   assert.match(stdout, /\nlive restore holds\n$/);
   await daemon.start();
 });
@@ -181,6 +181,16 @@ test('the resolver of names', { skip }, async () => {
   await daemon.start();
   await daemon.ok('rm', '-f', 'named');
   await daemon.ok('network', 'rm', 'mesh');
+});
+
+test('a log target that cannot be reached, with a daemon and without', { skip }, async () => {
+  await daemon.ok('run', '-d', '--name', 'told', '--log-driver', 'syslog', '--log-opt', 'syslog-address=tcp://127.0.0.1:1', 'busybox', 'sh', '-c', 'echo something; sleep 600');
+  const said = async (): Promise<string> => (await doctor(daemon)).findings.find(({ subject, check }) => subject === 'told' && check === 'log target')?.text ?? '';
+  await eventually(async () => /^syslog cannot be reached \(.*ECONNREFUSED.*\): \d+ B of its log wait$/.test(await said()), 'the finding');
+  await daemon.kill9();
+  assert.match(await said(), /^syslog cannot be reached .*: \d+ B of its log wait$/);
+  await daemon.start();
+  await daemon.ok('rm', '-f', 'told');
 });
 
 test('a port that its shim does not hold, an exec root that waits', { skip }, async () => {
