@@ -22,8 +22,10 @@ import { systemClock } from '../base/clock.ts';
 import { invalid, messageOf } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
+import { isRunning } from '../core/container/snapshot.ts';
 import { otherDrivers } from '../core/container/otherDrivers.ts';
 import type { Reloaded } from '../core/options/configure.ts';
+import type { Elder } from '../core/options/reach.ts';
 import type { Config } from '../core/options/table.ts';
 import type { LayerPort } from '../core/ports/layers.ts';
 import type { EngineSettings } from '../core/settings.ts';
@@ -51,6 +53,7 @@ import { detectCgroups } from '../sys/cgroup.ts';
 import { goArch } from '../sys/hostFacts.ts';
 import { Volumes } from '../volume/volumes.ts';
 import { engineId } from './engineId.ts';
+import { OptionWatch } from './optionNotes.ts';
 import { createHost } from './host.ts';
 import { reloadEvent } from './reloadEvent.ts';
 import { resolverCommand, resolverUnit } from './resolverCommand.ts';
@@ -91,6 +94,7 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
   const primary = layers.get(driver ?? '');
   if (driver === undefined || primary === undefined) throw invalid('no storage driver can be used on this host');
   let settings: EngineSettings = engineSettings(config, driver);
+  const options = await OptionWatch.open(config, { logger, clock: systemClock });
   // Asked while the rest goes on.
   const runtime = runtimeVersion(settings);
   const trees = detectCgroups();
@@ -126,7 +130,7 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
     clock: systemClock,
     logger,
     settings: () => settings,
-    pending: () => [...pending, ...network.pending(), ...otherDrivers(driver, ctx.containers.all().map(({ record }) => record.storageDriver))],
+    pending: () => [...pending, ...network.pending(), ...otherDrivers(driver, ctx.containers.all().map(({ record }) => record.storageDriver)), ...options.lines(runningElders(ctx))],
   };
   await images.recover();
   const { later } = await restoreContainers(ctx, { moved });
@@ -165,9 +169,10 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
   ]);
   return {
     handler: apiHandler({ router, logger, version: VERSION, experimental: config.experimental }),
-    async reload({ config: next, changed }) {
+    async reload({ config: next, changed, pending: waiting }) {
       settings = engineSettings({ ...next, dataRoot: config.dataRoot }, driver);
       images.configure(registryOptions(next, VERSION));
+      await options.reload({ ...next, dataRoot: config.dataRoot, execRoot: config.execRoot }, waiting);
       if (changed.includes('liveRestore')) await applyLiveRestore(ctx);
       events.publish(reloadEvent({ id, name: (await host.info()).hostname, config: next, timeNs: systemClock.nowNs() }));
     },
@@ -179,6 +184,10 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
     },
   };
 }
+
+/** Containers that run, with the times that say which options they were made and started with. */
+const runningElders = (ctx: EngineContext): Elder[] =>
+  ctx.containers.all().filter(isRunning).map(({ record, view }) => ({ createdNs: record.createdNs, launchedNs: record.launchedNs ?? view.facts.startedNs }));
 
 /** The configured driver first; the others too where containers of theirs may lie. */
 async function openLayers(config: Config, logger: Logger): Promise<Map<string, LayerPort>> {

@@ -10,7 +10,7 @@ import { sizeText } from './sizeText.ts';
 type Check = (facts: Facts) => Finding | Finding[];
 
 const CHECKS: readonly Check[] = [
-  privileges, daemon, configuration, liveRestore, checkUnit, dataRoot, dataFormat, execRoot, shimProgram, runtime, kernel, packetFilter, pipeLimit, storage, network, resolver, records, strays,
+  privileges, daemon, configuration, liveRestore, checkUnit, dataRoot, dataFormat, execRoot, shimProgram, runtime, kernel, packetFilter, pipeLimit, storage, network, options, resolver, records, strays,
 ];
 
 export const checkHost = (facts: Facts): Finding[] => CHECKS.flatMap((check) => check(facts));
@@ -142,6 +142,10 @@ function network({ host: { networkChanges, defaultNetworkUsed } }: Facts): Findi
   return [host({ level: 'note', check: 'network', text, advice: defaultNetworkUsed ? 'stop its containers, then restart the daemon' : 'restart the daemon' })];
 }
 
+function options({ host: { optionChanges } }: Facts): Finding[] {
+  return optionChanges.map((text) => host({ level: 'note', check: 'options', text }));
+}
+
 const WITHOUT_NAMES = ['bridge', 'host', 'none'];
 
 /** Containers on networks that users made have names; who answers for them need not be the daemon. */
@@ -163,7 +167,7 @@ function strays({ host: { strays: found, daemonPid } }: Facts): Finding[] {
   // While a daemon creates or removes a container, its folder is there without a record for a moment.
   if (daemonPid > 0 && found.every(({ alive }) => !alive)) return [];
   return found.map(({ id, alive }) => host(alive
-    ? { level: 'problem', check: 'strays', text: `container ${id.slice(0, 12)} runs without a record: the daemon's next start ends it`, advice: 'restore its folder in the data root before that, or let it go' }
+    ? { level: 'problem', check: 'strays', text: `container ${id.slice(0, 12)} runs without a record in the data root`, advice: 'start the daemon with the data root it was started with, or restore its folder there' }
     : { level: 'note', check: 'strays', text: `container ${id.slice(0, 12)} left its folder in the exec root`, advice: "nothing: the daemon's next start removes it" }));
 }
 

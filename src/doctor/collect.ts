@@ -20,6 +20,7 @@ import { isConfined, unitFacts } from './collectUnit.ts';
 import { isAlive } from './facts.ts';
 import type { ConfigFacts, Facts, HostFacts, KernelSummary, PendingRoot, ProgramFacts, RootFacts, ShimProgramFacts } from './facts.ts';
 import { networkChanges } from './networkChanges.ts';
+import { optionChanges } from './optionChanges.ts';
 
 const PROGRAM_TIMEOUT_MS = 5000;
 
@@ -78,6 +79,7 @@ export async function collect(subject: Subject): Promise<Facts> {
       runtime,
       shim,
       networkChanges: await networkChanges(roots.dataRoot, subject.netConfig),
+      optionChanges: await optionChanges(config, containers.filter(isAlive)),
       defaultNetworkUsed: containers.some((container) => isAlive(container) && container.networks.includes('bridge')),
     },
   };

@@ -82,6 +82,8 @@ async function collectContainer(id: string, { roots, shims, mounted }: Surroundi
     name: record.kind === 'ok' ? record.value.name : '',
     desired: record.kind === 'ok' ? record.value.desired : undefined,
     storageDriver: record.kind === 'ok' ? record.value.storageDriver : '',
+    createdNs: record.kind === 'ok' ? record.value.createdNs : 0n,
+    launchedNs: record.kind === 'ok' ? (record.value.launchedNs ?? shimStatus?.startedAt ?? 0n) : 0n,
     record: conditionOf(record),
     view: conditionOf(view),
     status: conditionOfRead(liveness.status),

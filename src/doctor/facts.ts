@@ -101,6 +101,8 @@ export interface HostFacts {
   readonly shim: ShimProgramFacts;
   /** Changes of network options that are not in effect, in the options' names; or why they cannot be met. */
   readonly networkChanges: { readonly names: readonly string[]; readonly error: string };
+  /** What does not reach containers that run, and what the daemon has not taken over yet; one line each. */
+  readonly optionChanges: readonly string[];
   /** Pid of the process that resolves names for containers; 0 if none runs. */
   readonly resolverPid: number;
   /** The default network is used by a running container. */
@@ -139,6 +141,9 @@ export interface ContainerFacts {
   readonly name: string;
   readonly desired: Desired | undefined;
   readonly storageDriver: string;
+  /** When it was created and last started by an order; 0: not known. */
+  readonly createdNs: bigint;
+  readonly launchedNs: bigint;
   readonly record: Condition;
   readonly view: Condition;
   /** Only looked at while it lives. */

@@ -69,7 +69,7 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   await mountVolumes(ctx, container, undo);
   await failpoint('start.mounted');
   if (container.record.hostConfig.ipcMode === 'shareable') undo.defer(() => ctx.host.unmountShm(`${paths.execDir}/shm`));
-  container.record = { ...container.record, cgroupsPath: nextCgroupPath(ctx, container) };
+  container.record = { ...container.record, cgroupsPath: nextCgroupPath(ctx, container), launchedNs: ctx.clock.nowNs() };
   const bundle = await buildBundle(ctx, container, { rootfs, sandbox: container.sandbox });
   await ctx.store.writeBundle(container.id, bundle.files);
 

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Daemon } from '../fixtures/daemon.ts';
@@ -31,6 +31,8 @@ interface Change {
   readonly flags?: readonly string[];
   /** What is said to be pending while the old container runs; absent: nothing is. */
   readonly pending?: RegExp;
+  /** What is said to be for new containers, or for the next start of these, as long as they run. */
+  readonly keeps?: { readonly created?: string; readonly started?: string };
   /** A container that is made with the new options, while the old one runs. */
   readonly fresh?: (id: string) => Promise<void>;
   /** The same, once nothing of the old options runs and the daemon was started again. */
@@ -69,22 +71,27 @@ const CHANGES: Readonly<Record<string, Change>> = {
   },
   'the log driver: none': {
     config: { 'log-driver': 'none' },
+    keeps: { created: 'log-driver' },
     fresh: async (id) => assert.equal(await fact(id, ({ HostConfig }) => HostConfig.LogConfig.Type), 'none'),
   },
   'log options and pipe size': {
     config: { 'log-opts': { 'max-size': '1m' }, 'log-pipe-size': '256k' },
+    keeps: { created: 'log-opts', started: 'log-pipe-size' },
     fresh: async (id) => assert.deepEqual(await fact(id, ({ HostConfig }) => HostConfig.LogConfig.Config), { 'max-size': '1m' }),
   },
   'the parent cgroup': {
     config: { 'cgroup-parent': '/moored-elsewhere' },
+    keeps: { started: 'cgroup-parent' },
     fresh: async (id) => assert.match(await daemon.ok('exec', id, 'cat', '/proc/1/cgroup'), new RegExp(`/moored-elsewhere/${id}`)),
   },
   'a runtime of another name': {
     config: { 'default-runtime': 'other', runtimes: { other: { path: 'runc' } } },
+    keeps: { created: 'default-runtime' },
     fresh: async (id) => assert.equal(await fact(id, ({ HostConfig }) => HostConfig.Runtime), 'other'),
   },
   'execution options: shm size, ulimits, privileges, ipc': {
-    config: { 'default-shm-size': '8m', 'default-ulimits': { nofile: { Name: 'nofile', Soft: 99, Hard: 99 } }, 'no-new-privileges': true, 'default-ipc-mode': 'shareable', init: false, dns: ['10.1.1.1'] },
+    config: { 'default-shm-size': '8m', 'default-ulimits': { nofile: { Name: 'nofile', Soft: 99, Hard: 99 } }, 'no-new-privileges': true, 'default-ipc-mode': 'shareable', init: true, dns: ['10.1.1.1'] },
+    keeps: { created: 'default-ipc-mode, default-shm-size', started: 'default-ulimits, dns, init, no-new-privileges' },
     fresh: async (id) => assert.equal(await daemon.ok('exec', id, 'sh', '-c', 'ulimit -n'), '99'),
   },
   'the exec root': {
@@ -96,7 +103,19 @@ const CHANGES: Readonly<Record<string, Change>> = {
     },
   },
   'live restore by flag instead of by file': { flags: ['--live-restore'], config: { 'live-restore': undefined } },
-  'no firewall of ours any more': { config: { iptables: false, ip6tables: false } },
+  'no firewall of ours any more': { config: { iptables: false, ip6tables: false }, keeps: { started: 'ip6tables, iptables' } },
+  'no relays': {
+    config: { 'userland-proxy': false },
+    keeps: { started: 'userland-proxy' },
+    fresh: async () => {
+      const id = await daemon.ok('run', '-d', '-p', `${PORT + 2}:7`, 'busybox', 'nc', '-ll', '-p', '7', '-e', 'cat');
+      await eventually(async () => (await daemon.talk('tcp', '127.0.0.1', PORT + 2)).code === 0, 'the server');
+      assert.equal((await daemon.talk('tcp', '::1', PORT + 2)).code, 1, 'a relay answers');
+      assert.equal((await daemon.talk('tcp', '::1', PORT)).stdout, 'hello\n', 'the relay of a container that runs');
+      await daemon.ok('rm', '-f', id);
+    },
+  },
+  'execution options: the cgroup driver': { config: { 'exec-opts': ['native.cgroupdriver=cgroupfs'] }, keeps: { started: 'exec-opts' } },
 };
 
 /** Containers that must not notice: a published server on the default network, and one on a network of its own. */
@@ -141,6 +160,9 @@ for (const [name, change] of Object.entries(CHANGES)) {
     const logged = daemon.log().length;
     await daemon.start(change.flags);
     for (const [index, id] of ids.entries()) await assertUntouched(id, PORT + index, earlier[index] ?? assert.fail());
+    const kept = keptLines(change.keeps ?? {});
+    assert.deepEqual((await notices()).split('\n').filter((line) => line.includes('changed since')), kept.map((line) => `WARNING: ${line}`));
+    for (const line of kept) assert.ok(daemon.log().slice(logged).includes(`msg="${line}"`), `not in the log: ${line}`);
     if (change.pending === undefined) assert.doesNotMatch(await notices(), /wait/);
     else {
       assert.match(await notices(), change.pending);
@@ -157,7 +179,7 @@ for (const [name, change] of Object.entries(CHANGES)) {
     await daemon.ok('network', 'rm', 'own');
     await daemon.kill9();
     await daemon.start(change.flags);
-    assert.doesNotMatch(await notices(), /wait|is removed when/);
+    assert.doesNotMatch(await notices(), /wait|is removed when|changed since/);
     await withFresh(change.applied);
     await daemon.kill9();
     daemon.configure(BASE);
@@ -165,12 +187,29 @@ for (const [name, change] of Object.entries(CHANGES)) {
   });
 }
 
+const keptLines = ({ created, started }: NonNullable<Change['keeps']>): string[] => [
+  ...(created === undefined ? [] : [`changed since 2 running containers were created, and for new ones only: ${created}`]),
+  ...(started === undefined ? [] : [`changed since 2 running containers were started, and for their next start: ${started}`]),
+];
+
 async function withFresh(check: Change['fresh']): Promise<void> {
   if (check === undefined) return;
   const id = await daemon.ok('run', '-d', 'busybox', 'sleep', '600');
   await check(id);
   await daemon.ok('rm', '-f', id);
 }
+
+test('S6: changed in the file and reloaded: what counts from the next start is said', { skip }, async () => {
+  const [id = '', own = ''] = await startKept();
+  await daemon.reload({ ...BASE, bip: '192.168.90.1/24', mtu: 1400, 'log-pipe-size': '256k' });
+  assert.match(await notices(), /changed in the configuration file, and for the daemon's next start: bip, mtu/);
+  assert.match(await notices(), /changed since 2 running containers were started, and for their next start: log-pipe-size/);
+  await daemon.reload(BASE);
+  assert.doesNotMatch(await notices(), /next start: bip/);
+  await daemon.ok('rm', '-f', id, own);
+  await daemon.ok('network', 'rm', 'own');
+  assert.doesNotMatch(await notices(), /changed/);
+});
 
 test('S6: another storage driver: containers stay with theirs', { skip }, async () => {
   const [id = '', own = ''] = await startKept();
@@ -216,105 +255,6 @@ test('S6: the data root moved with its content, the same path leading there', { 
   await daemon.ok('network', 'rm', 'own');
   await daemon.kill9();
   rmSync(daemon.dataRoot);
-  renameSync(moved, daemon.dataRoot);
-  await daemon.start();
-});
-
-/** Lines with a number, as fast as they are asked for: `kill -USR1` makes the next hundred. */
-const COUNTER = 'n=0; trap \'i=0; while [ $i -lt 100 ]; do n=$((n+1)); i=$((i+1)); echo line $n; done\' USR1; echo started; while :; do sleep 0.1; done';
-/** What is in a container's log files, of all turns; empty while one is being turned. */
-function readLogs(folder: string): string {
-  try {
-    const files = readdirSync(folder).filter((name) => name.includes('-json.log'));
-    return files.map((name) => readFileSync(path.join(folder, name), 'utf8')).join('');
-  } catch {
-    return '';
-  }
-}
-const counted = (text: string): number[] => text.split('\n').flatMap((line) => (/^line \d+$/.test(line) ? [Number(line.slice(5))] : []));
-
-test('S6: the data root moved with its content to another path', { skip }, async () => {
-  const roots = [daemon.dataRoot, path.join(daemon.dir, 'moved')] as const;
-  await daemon.ok('network', 'create', 'own');
-  await daemon.ok('volume', 'create', 'kept-volume');
-  const server = await daemon.ok('run', '-d', '--name', 'kept', '-p', `${PORT}:7`, '-v', 'kept-volume:/v', '--restart', 'always', 'busybox', 'sh', '-c', 'echo started; exec nc -ll -p 7 -e cat');
-  const writer = await daemon.ok('run', '-d', '--name', 'writer', '--network', 'own', '--log-opt', 'max-size=1k', '--log-opt', 'max-file=50', 'busybox', 'sh', '-c', COUNTER);
-  const pids = await Promise.all([server, writer].map(async (id) => (await daemon.inspect(id)).State.Pid as number));
-  const write = async (lines: number): Promise<void> => {
-    process.kill(pids[1] ?? assert.fail(), 'SIGUSR1');
-    await eventually(() => roots.some((root) => readLogs(path.join(root, 'containers', writer)).match(/"log":"line \d+\\n"/g)?.length === lines), `${lines} lines in the log`);
-  };
-  await write(100);
-  for (const [index, [from, to]] of [roots, [roots[1], roots[0]] as const].entries()) {
-    await daemon.kill9();
-    renameSync(from, to);
-    // Nobody has told the shim yet, and its log turns several times.
-    await write(200 + index * 200);
-    await daemon.start(['--data-root', to]);
-    assert.deepEqual(await Promise.all([server, writer].map(async (id) => (await daemon.inspect(id)).State.Pid as number)), pids);
-    assert.doesNotMatch(await notices(), /wait|no record/);
-    assert.equal((await daemon.request('GET', '/info')).json().DockerRootDir, to);
-    assert.equal((await daemon.talk('tcp', '127.0.0.1', PORT)).stdout, 'hello\n');
-    assert.equal(await daemon.ok('exec', server, 'sh', '-c', 'echo x >> /v/file; echo inside'), 'inside');
-    await write(300 + index * 200);
-    assert.deepEqual(counted(await daemon.ok('logs', writer)), Array.from({ length: 300 + index * 200 }, (_, n) => n + 1));
-    const { Mounts, LogPath, HostsPath } = await daemon.inspect(server);
-    assert.deepEqual([Mounts[0].Source, LogPath, HostsPath], [path.join(to, 'volumes/kept-volume/_data'), path.join(to, 'containers', server, `${server}-json.log`), path.join(to, 'containers', server, 'hosts')]);
-  }
-  // Its shim restarts it by itself, from a bundle that names the root as it is now.
-  await daemon.kill9();
-  process.kill(pids[0] ?? assert.fail(), 'SIGKILL');
-  await eventually(async () => (await daemon.talk('tcp', '127.0.0.1', PORT)).stdout === 'hello\n', 'the server after its restart');
-  await daemon.start(['--data-root', roots[0]]);
-  const { State, RestartCount } = await daemon.inspect(server);
-  assert.deepEqual([State.Status, RestartCount], ['running', 1]);
-  assert.equal(await daemon.ok('exec', server, 'cat', '/v/file'), 'x\nx');
-  for (const id of [server, writer]) {
-    await daemon.ok('restart', '-t', '0', id);
-    await daemon.ok('stop', '-t', '0', id);
-    await daemon.ok('start', id);
-    await daemon.ok('rm', '-f', id);
-  }
-  await daemon.ok('network', 'rm', 'own');
-  await daemon.ok('volume', 'rm', 'kept-volume');
-});
-
-test('S6: another data root: the one in use stays until none of its containers runs', { skip }, async () => {
-  const [id = '', own = ''] = await startKept();
-  const elsewhere = path.join(daemon.dir, 'other-data');
-  await daemon.kill9();
-  await daemon.start(['--data-root', elsewhere]);
-  assert.match(await notices(), /data-root .*other-data waits until no container of .*data runs/);
-  assert.equal((await daemon.request('GET', '/info')).json().DockerRootDir, daemon.dataRoot);
-  assert.equal((await daemon.inspect(id)).State.Running, true);
-  await daemon.ok('rm', '-f', id, own);
-  await daemon.ok('network', 'rm', 'own');
-  await daemon.kill9();
-  await daemon.start(['--data-root', elsewhere]);
-  assert.deepEqual([(await daemon.request('GET', '/info')).json().DockerRootDir, await daemon.ok('ps', '-aq')], [elsewhere, '']);
-  await daemon.kill9();
-  await daemon.start();
-});
-
-test('S6: the data root moved, and the old path given: nothing is ended, and the right path finds all', { skip }, async () => {
-  const [id = '', own = ''] = await startKept();
-  const before = await daemon.inspect(id);
-  const moved = path.join(daemon.dir, 'moved');
-  await daemon.kill9();
-  renameSync(daemon.dataRoot, moved);
-  await daemon.start();
-  const listed = await daemon.inspect(id);
-  assert.deepEqual([listed.State.Pid, alive(before.State.Pid)], [before.State.Pid, true]);
-  assert.match(await notices(), new RegExp(`container ${id.slice(0, 12)}.*no record in ${daemon.dataRoot}`));
-  assert.equal((await daemon.talk('tcp', '127.0.0.1', PORT)).stdout, 'hello\n');
-  await daemon.kill9();
-  rmSync(daemon.dataRoot, { recursive: true });
-  await daemon.start(['--data-root', moved]);
-  const after = await daemon.inspect(id);
-  assert.deepEqual([after.State.Pid, after.State.Status, after.Name], [before.State.Pid, 'running', '/kept']);
-  await daemon.ok('rm', '-f', id, own);
-  await daemon.ok('network', 'rm', 'own');
-  await daemon.kill9();
   renameSync(moved, daemon.dataRoot);
   await daemon.start();
 });

@@ -33,6 +33,8 @@ export interface ContainerRecord {
   networks: Record<string, EndpointRequest>;
   /** Where its last start put it in the cgroup tree, as its OCI spec says: options that change later do not move it. Absent before the first start. */
   cgroupsPath?: string;
+  /** When it was last started by an order, not by its policy: the options of that time are in its bundle. Absent before the first start, and in older records. */
+  launchedNs?: bigint;
   /** A start was answered at least once. */
   startedBefore: boolean;
   /** The last start failed with this text and exit code, before any process ran. */

@@ -160,7 +160,6 @@ test('options without effect are named once', () => {
   assert.deepEqual(notices(start([])), []);
   assert.deepEqual(notices(start(['--userland-proxy=false'], '{"selinux-enabled":true}')), [
     { key: 'selinux-enabled', status: 'not-yet' },
-    { key: 'userland-proxy', status: 'without-effect' },
   ]);
 });
 
