@@ -18,6 +18,11 @@ async function main(): Promise<void> {
     const { doctor } = await import('./doctor.ts');
     process.exit(await doctor(process.argv.slice(3)));
   }
+  // It talks to shims, with or without a daemon.
+  if (process.argv[2] === 'shim-upgrade') {
+    const { shimUpgrade } = await import('./shimUpgrade.ts');
+    process.exit(await shimUpgrade(process.argv.slice(3)));
+  }
   // Half of a start from source is reading it: what was read once is kept. Where the folder cannot be written nothing is.
   if (import.meta.filename.endsWith('.ts')) enableCompileCache('/var/cache/moored');
   const { boot } = await import('./boot.ts');

@@ -19,6 +19,7 @@ ${lines.map(([, text]) => text).join('\n')}
 
 Commands:
   doctor                                      Say whether live restore will hold on this host, and why not
+  shim-upgrade                                Let the shims of running containers go on as this release's, in place
 
 Options that take a list may be specified multiple times.
 `;
