@@ -2,18 +2,13 @@
  * What earlier daemons did and may have died before telling: each intent is judged by what is recorded and seen now
  * (continuity B3). Two parts: what containers stand on is judged before they are restored, they themselves after it.
  */
-import { createHash } from 'node:crypto';
 import { isKind, messageOf } from '../base/errors.ts';
-import type { HostConfig } from '../core/container/config.ts';
 import type { EngineEvent } from '../core/events.ts';
 import type { Intent, Proof } from '../core/ports/telling.ts';
 import { cgroupPathOf } from './bundle.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
-
-/** Of a host config, for proofs. */
-export const settingsDigest = (host: HostConfig): string =>
-  createHash('sha256').update(JSON.stringify(host, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))).digest('hex');
+import { mendSettings, settingsDigest } from './update.ts';
 
 const ofContainers = ({ proof }: Intent): boolean => proof.of.startsWith('container') || proof.of === 'endpoint';
 
@@ -89,6 +84,7 @@ async function judgeContainer(ctx: EngineContext, event: EngineEvent, proof: Con
     case 'container name':
       return container.record.name === proof.name ? event : undefined;
     case 'container settings':
+      await mendSettings(ctx, container);
       return settingsDigest(container.record.hostConfig) === proof.digest ? event : undefined;
     case 'endpoint':
       return (container.sandbox?.endpoints.some(({ networkId }) => networkId === proof.networkId) ?? false) === proof.there ? event : undefined;

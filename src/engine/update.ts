@@ -1,15 +1,19 @@
 /** `docker update`: the record first, then the kernel, then the bundle from which the shim restarts. */
-import { conflict } from '../base/errors.ts';
+import { createHash } from 'node:crypto';
+import { conflict, messageOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import type { HostConfig } from '../core/container/config.ts';
 import { planUpdate } from '../core/container/update.ts';
 import type { UpdateRequest } from '../core/container/update.ts';
-import { updateResources, withResources } from '../core/oci/resources.ts';
+import { recordedLimits, updateResources, withResources } from '../core/oci/resources.ts';
 import { isRunning } from '../core/container/snapshot.ts';
 import type { Container } from './container.ts';
 import { containerEvent, runtimeTarget } from './context.ts';
 import type { EngineContext } from './context.ts';
-import { settingsDigest } from './untold.ts';
+
+/** Of a host config: whether it is the one that an update was to make. */
+export const settingsDigest = (host: HostConfig): string =>
+  createHash('sha256').update(JSON.stringify(host, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value))).digest('hex');
 
 export function updateContainer(ctx: EngineContext, container: Container, request: UpdateRequest): Promise<{ warnings: string[] }> {
   return container.lock.run(async () => {
@@ -31,10 +35,26 @@ async function apply(ctx: EngineContext, container: Container, { host, changes, 
   await ctx.store.save(updated);
   container.record = updated;
   await failpoint('update.saved');
-  if (isRunning(container)) {
-    // Only the limits: what else stands there is what the container was started with.
-    const bundle = await ctx.store.readBundle(container.id, 'config.json');
-    await ctx.store.writeBundle(container.id, { 'config.json': withResources(bundle, host, ctx.host.devices()) });
-  }
+  await rewriteBundle(ctx, container);
   if (request.restartPolicy !== undefined) await container.handle?.policy({ restart: container.record.desired === 'stopped' ? { name: 'no', maximumRetryCount: 0 } : request.restartPolicy });
+}
+
+/** Only the limits: what else stands there is what the container was started with. */
+async function rewriteBundle(ctx: EngineContext, container: Container): Promise<void> {
+  if (!isRunning(container)) return;
+  const bundle = await ctx.store.readBundle(container.id, 'config.json');
+  await ctx.store.writeBundle(container.id, { 'config.json': withResources(bundle, container.record.hostConfig, ctx.host.devices()) });
+}
+
+/** A daemon that died within an update may have left the kernel, or the bundle, with other limits than the record's. */
+export async function mendSettings(ctx: EngineContext, container: Container): Promise<void> {
+  await container.lock.run(async () => {
+    if (container.state.kind !== 'running' && container.state.kind !== 'paused') return;
+    try {
+      await ctx.runtime.update(runtimeTarget(ctx, container), recordedLimits(container.record.hostConfig));
+      await rewriteBundle(ctx, container);
+    } catch (error) {
+      ctx.logger.warn("a container's limits may not be those of its record", { container: container.id, error: messageOf(error) });
+    }
+  });
 }

@@ -82,14 +82,17 @@ function pairProblems(pair: Pair, events: readonly Event[], now: ReadonlySet<str
   return problems;
 }
 
-/** `exec_create: x`, `exec_start: x`, `exec_die`: each once at most, none without the one before. */
+/** `exec_create: x`, `exec_start: x`, `exec_die`: each once at most, none without the one before; one that could not be started ends at once. */
 function execProblems(events: readonly Event[]): string[] {
   const told = new Map<string, string[]>();
   for (const { Action, Actor } of events) {
-    const id = Actor.Attributes['execID'];
-    if (id !== undefined && Action !== 'exec_detach') told.set(id, [...(told.get(id) ?? []), Action.replace(/:.*$/s, '')]);
+    const { execID: id, exitCode } = Actor.Attributes;
+    if (id === undefined || Action === 'exec_detach') continue;
+    const kind = Action.replace(/:.*$/s, '');
+    told.set(id, [...(told.get(id) ?? []), ...(kind === 'exec_die' && (exitCode === '126' || exitCode === '127') ? ['not started'] : []), kind]);
   }
-  return [...told].flatMap(([id, kinds]) => (['exec_create', 'exec_start', 'exec_die'].slice(0, kinds.length).join() === kinds.join() ? [] : [`exec session ${id}: ${kinds.join(', ')} were told`]));
+  const right = [['exec_create', 'exec_start', 'exec_die'], ['exec_create', 'not started', 'exec_die']];
+  return [...told].flatMap(([id, kinds]) => (right.some((order) => order.slice(0, kinds.length).join() === kinds.join()) ? [] : [`exec session ${id}: ${kinds.join(', ')} were told`]));
 }
 
 /** A stop comes after an end, once for it; a pause after a start. */

@@ -6,54 +6,55 @@
 import assert from 'node:assert/strict';
 import type { Daemon } from '../fixtures/daemon.ts';
 import type { HttpAnswer } from '../fixtures/http.ts';
-import { alive, eventually, startTime } from '../fixtures/processes.ts';
+import { alive, eventually, memoryLimit, startTime } from '../fixtures/processes.ts';
+import { PlainFact, plainKinds } from './plainModel.ts';
+import { pick } from './random.ts';
+import type { Random } from './random.ts';
+import type { Stage } from './witnesses/witness.ts';
 
 /** Whether an object exists, or a container runs: known, or not after an answer that never came. */
-type Known = 'yes' | 'no' | 'unknown';
+export type Known = 'yes' | 'no' | 'unknown';
 
 interface ContainerFact {
   readonly name: string;
   id: string | undefined;
   exists: Known;
   running: Known;
+  /** On the network `lane`. */
+  connected: Known;
+  /** Bytes of memory it may have; undefined: one of several. */
+  memory: number | undefined;
   /** Of the process that was seen to run: it must be the same as long as nobody asked for another. */
   process: { readonly pid: number; readonly born: string | undefined } | undefined;
 }
 
-/** Numbers from a seed (mulberry32): a run can be repeated. */
-export function randomFrom(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
+/** A network that is always there. */
+export const LANE = 'lane';
+
+const OPERATIONS = ['start', 'start', 'start', 'stop', 'kill', 'restart', 'rm', 'exec', 'pause', 'connect', 'disconnect', 'update'] as const;
+
+export type Ask = (operation: string, request: { method: string; path: string; body?: unknown }) => Promise<HttpAnswer | undefined>;
 
 export class Model {
   readonly #daemon: Daemon;
-  readonly #random: (below: number) => number;
+  readonly #random: Random;
   readonly #containers: ContainerFact[];
-  readonly #plain: { readonly kind: 'networks' | 'volumes'; readonly name: string; exists: Known }[];
+  readonly #plain: PlainFact[];
   /** Operations that were answered, by name. */
   readonly answered = new Map<string, number>();
   /** How many answers there were about containers: networks and volumes are so quick that they would set the pace. */
   answers = 0;
 
-  constructor(daemon: Daemon, random: (below: number) => number) {
+  constructor({ daemon, random, pulled }: Stage & { pulled?: string }) {
     this.#daemon = daemon;
     this.#random = random;
-    this.#containers = Array.from({ length: 4 }, (_, index) => ({ name: `subject-${index}`, id: undefined, exists: 'no', running: 'no', process: undefined }));
-    this.#plain = [
-      { kind: 'networks', name: 'net-0', exists: 'no' },
-      { kind: 'volumes', name: 'vol-0', exists: 'no' },
-    ];
+    this.#containers = Array.from({ length: 4 }, (_, index) => ({ name: `subject-${index}`, id: undefined, exists: 'no', running: 'no', connected: 'no', memory: 0, process: undefined }));
+    this.#plain = plainKinds(pulled).map((kind) => new PlainFact(kind, this.#ask));
   }
 
   /** Does operations on all objects side by side, one at a time per object, until `stopped` says so or the daemon is gone. */
   async work(stopped: () => boolean): Promise<void> {
-    const subjects = [...this.#containers.map((fact) => () => this.#workOn(fact)), ...this.#plain.map((fact) => () => this.#workOnPlain(fact))];
+    const subjects = [...this.#containers.map((fact) => () => this.#workOn(fact)), ...this.#plain.map((fact) => () => fact.work())];
     await Promise.all(subjects.map(async (step) => {
       while (!stopped() && (await step()));
     }));
@@ -61,20 +62,20 @@ export class Model {
 
   /** Gives false when the daemon did not answer. */
   async #workOn(fact: ContainerFact): Promise<boolean> {
-    const operation = fact.exists === 'no' ? 'create' : this.#pick(['start', 'start', 'stop', 'kill', 'restart', 'rm', 'exec', 'pause']);
+    const operation = fact.exists === 'no' ? 'create' : pick(this.#random, OPERATIONS);
     const { name } = fact;
     switch (operation) {
       case 'create': {
         fact.exists = 'unknown';
-        const answer = await this.#ask(operation, 'POST', `/containers/create?name=${name}`, {
+        const answer = await this.#ask(operation, { method: 'POST', path: `/containers/create?name=${name}`, body: {
           Image: 'busybox',
           Cmd: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.02; done'],
           Volumes: { '/anonymous': {} },
           HostConfig: { PortBindings: { '7/tcp': [{ HostPort: String(20_000 + Number(name.slice(-1))) }] }, ExtraHosts: [] },
-        });
+        } });
         if (answer === undefined) return false;
         assert.equal(answer.status, 201, answer.text);
-        Object.assign(fact, { id: answer.json().Id as string, exists: 'yes', running: 'no', process: undefined });
+        Object.assign(fact, { id: answer.json().Id as string, exists: 'yes', running: 'no', connected: 'no', memory: 0, process: undefined });
         return true;
       }
       case 'rm':
@@ -87,49 +88,56 @@ export class Model {
       case 'restart': {
         const untouched = operation === 'start' && fact.running === 'yes' ? fact.process : undefined;
         if (untouched === undefined) Object.assign(fact, { running: 'unknown', process: undefined });
-        const answer = await this.#ask(operation, 'POST', `/containers/${name}/${operation}`);
+        const answer = await this.#ask(operation, { method: 'POST', path: `/containers/${name}/${operation}` });
         if (answer === undefined) return false;
         // A daemon died between a pause and its end.
-        if (answer.status === 409 && answer.text.includes('paused')) return (await this.#ask('unpause', 'POST', `/containers/${name}/unpause`)) !== undefined;
+        if (answer.status === 409 && answer.text.includes('paused')) return (await this.#ask('unpause', { method: 'POST', path: `/containers/${name}/unpause` })) !== undefined;
         assert.ok([204, 304].includes(answer.status), answer.text);
         fact.running = 'yes';
-        const inspected = await this.#ask('inspect', 'GET', `/containers/${name}/json`);
+        const inspected = await this.#ask('inspect', { method: 'GET', path: `/containers/${name}/json` });
         if (inspected === undefined) return false;
         const { Pid } = inspected.json().State;
         fact.process = untouched ?? { pid: Pid, born: startTime(Pid) };
         return true;
       }
       case 'exec': {
-        const answer = await this.#ask(operation, 'POST', `/containers/${name}/exec`, { Cmd: ['true'] });
+        const answer = await this.#ask(operation, { method: 'POST', path: `/containers/${name}/exec`, body: { Cmd: ['true'] } });
         if (answer?.status !== 201) return answer !== undefined;
-        return (await this.#ask('exec start', 'POST', `/exec/${answer.json().Id as string}/start`, { Detach: true })) !== undefined;
+        return (await this.#ask('exec start', { method: 'POST', path: `/exec/${answer.json().Id as string}/start`, body: { Detach: true } })) !== undefined;
+      }
+      case 'connect':
+      case 'disconnect': {
+        const connect = operation === 'connect';
+        fact.connected = 'unknown';
+        const answer = await this.#ask(operation, { method: 'POST', path: `/networks/${LANE}/${operation}`, body: { Container: name } });
+        if (answer === undefined) return false;
+        assert.ok(answer.status === 200 || answer.status === 403, `${operation}: ${answer.text}`);
+        fact.connected = connect ? 'yes' : 'no';
+        return true;
+      }
+      case 'update': {
+        const memory = (32 + this.#random(64)) << 20;
+        fact.memory = undefined;
+        const answer = await this.#ask(operation, { method: 'POST', path: `/containers/${name}/update`, body: { Memory: memory, MemorySwap: -1 } });
+        if (answer === undefined) return false;
+        assert.equal(answer.status, 200, answer.text);
+        fact.memory = memory;
+        return true;
       }
       default: {
-        const paused = await this.#ask('pause', 'POST', `/containers/${name}/pause`);
+        const paused = await this.#ask('pause', { method: 'POST', path: `/containers/${name}/pause` });
         if (paused === undefined || paused.status !== 204) return paused !== undefined;
-        return (await this.#ask('unpause', 'POST', `/containers/${name}/unpause`)) !== undefined;
+        return (await this.#ask('unpause', { method: 'POST', path: `/containers/${name}/unpause` })) !== undefined;
       }
     }
   }
 
   async #change(fact: ContainerFact, operation: string, call: { method: string; path: string; ok: readonly number[] }, result: Partial<ContainerFact>): Promise<boolean> {
     Object.assign(fact, Object.fromEntries(Object.keys(result).map((key) => [key, key === 'process' ? undefined : 'unknown'])));
-    const answer = await this.#ask(operation, call.method, call.path);
+    const answer = await this.#ask(operation, call);
     if (answer === undefined) return false;
     assert.ok(call.ok.includes(answer.status), `${operation}: ${answer.status} ${answer.text}`);
     Object.assign(fact, result);
-    return true;
-  }
-
-  async #workOnPlain(fact: { readonly kind: 'networks' | 'volumes'; readonly name: string; exists: Known }): Promise<boolean> {
-    const create = fact.exists === 'no';
-    fact.exists = 'unknown';
-    const answer = create
-      ? await this.#ask(`create ${fact.kind}`, 'POST', `/${fact.kind}/create`, { Name: fact.name })
-      : await this.#ask(`rm ${fact.kind}`, 'DELETE', `/${fact.kind}/${fact.name}`);
-    if (answer === undefined) return false;
-    assert.ok([201, 204].includes(answer.status), answer.text);
-    fact.exists = create ? 'yes' : 'no';
     return true;
   }
 
@@ -141,16 +149,12 @@ export class Model {
       agree(fact.exists, there, `${fact.name} exists`);
       fact.exists = there ? 'yes' : 'no';
       if (!there) {
-        Object.assign(fact, { id: undefined, running: 'no', process: undefined });
+        Object.assign(fact, { id: undefined, running: 'no', connected: 'no', memory: 0, process: undefined });
         continue;
       }
       this.#checkState(fact, answer.json());
     }
-    for (const fact of this.#plain) {
-      const there = (await this.#daemon.request('GET', `/${fact.kind}/${fact.name}`)).status === 200;
-      agree(fact.exists, there, `${fact.name} exists`);
-      fact.exists = there ? 'yes' : 'no';
-    }
+    for (const fact of this.#plain) await fact.check((where) => this.#daemon.request('GET', where));
   }
 
   /** Inspects, when the list agrees and a removal that was begun has been carried through. */
@@ -178,25 +182,27 @@ export class Model {
       fact.process = undefined;
     }
     fact.running = State.Running === true ? 'yes' : 'no';
+    agree(fact.connected, Object.hasOwn(found.NetworkSettings.Networks as object, LANE), `${fact.name} is on ${LANE}`);
+    fact.connected = Object.hasOwn(found.NetworkSettings.Networks as object, LANE) ? 'yes' : 'no';
+    if (fact.memory !== undefined) assert.equal(found.HostConfig.Memory, fact.memory, `${fact.name}: memory`);
+    fact.memory = found.HostConfig.Memory as number;
+    if (State.Running === true && fact.memory > 0) assert.equal(memoryLimit(State.Pid as number), fact.memory, `${fact.name}: the kernel has another limit than the record`);
     assert.equal(State.Paused && !State.Running, false);
   }
 
-  async #ask(operation: string, method: string, path: string, body?: unknown): Promise<HttpAnswer | undefined> {
+  readonly #ask: Ask = async (operation, { method, path, body }) => {
     let answer: HttpAnswer;
     try {
       answer = await this.#daemon.request(method, path, body === undefined ? {} : { body });
-      JSON.parse(answer.text === '' ? '{}' : answer.text);
+      // One that died within its answer did not answer.
+      for (const line of answer.text.split('\n')) if (line !== '') JSON.parse(line);
     } catch {
       return undefined;
     }
-    if (!path.startsWith('/networks') && !path.startsWith('/volumes')) this.answers += 1;
+    if (path.startsWith('/containers') || path.startsWith('/exec')) this.answers += 1;
     this.answered.set(operation, (this.answered.get(operation) ?? 0) + 1);
     return answer;
-  }
-
-  #pick<T>(values: readonly T[]): T {
-    return values[this.#random(values.length)] as T;
-  }
+  };
 }
 
 function agree(known: Known, shown: boolean, what: string): void {

@@ -8,7 +8,7 @@ import { layeredArchive } from '../fixtures/images.ts';
 import type { Held } from '../fixtures/leaks.ts';
 import { startRegistry } from '../fixtures/registry.ts';
 import type { RegistryFixture } from '../fixtures/registry.ts';
-import { ended } from '../fixtures/processes.ts';
+import { ended, memoryLimit } from '../fixtures/processes.ts';
 import { projectRoot } from '../fixtures/target.ts';
 import { die } from './crashes.ts';
 import type { Death } from './crashes.ts';
@@ -147,7 +147,11 @@ const deaths: Death[] = [
       if (point === 'rename.saved') await toldOnce(d, 'rename');
     },
   })),
-  ...['update.applied', 'update.saved'].map((point): Death => ({ point, prepare: running, verb: docker('update', '--restart', 'always', '--memory', '64m', '--memory-swap', '-1', 'subject') })),
+  ...['update.applied', 'update.saved'].map((point): Death => ({ point, prepare: running, verb: docker('update', '--restart', 'always', '--memory', '64m', '--memory-swap', '-1', 'subject'), afterDeath: async (d) => {
+    const { HostConfig: { Memory }, State: { Pid } } = await d.inspect('subject');
+    assert.equal(Memory, point === 'update.saved' ? 64 << 20 : 0);
+    assert.equal(memoryLimit(Pid as number) === 64 << 20, point === 'update.saved', 'the kernel and the record do not agree');
+  } })),
   ...['exec.created', 'exec.launched', 'exec.started', 'exec.told'].map((point): Death => ({
     point,
     prepare: running,

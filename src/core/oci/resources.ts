@@ -41,6 +41,17 @@ export function updateResources(resources: Resources): Omit<OciResources, 'devic
   };
 }
 
+/** All limits as recorded, unlimited ones included: what a running container is brought back to. */
+export function recordedLimits(resources: Resources): Omit<OciResources, 'devices'> {
+  const { memory, cpu, pids, blockIO } = updateResources(resources);
+  return {
+    memory: { limit: -1, ...memory },
+    cpu: { shares: 1024, period: Number(CFS_PERIOD_US), quota: -1, ...cpu },
+    pids: pids ?? { limit: -1 },
+    ...(blockIO !== undefined && { blockIO }),
+  };
+}
+
 function memoryOf(resources: Resources): NonNullable<OciResources['memory']> {
   return {
     ...(resources.memory > 0n && { limit: Number(resources.memory) }),
