@@ -21,6 +21,7 @@ export interface Round {
   readonly deaths: Map<string, number>;
 }
 
+const LONGEST_WORK_MS = 8000;
 const BASE = { 'live-restore': true };
 
 /** Options under which everything that runs goes on; a start has one of them now and then. */
@@ -39,12 +40,15 @@ const POINTS = failpoints();
 /** One round: work, a death, a start, a check. */
 export async function round(run: Round): Promise<void> {
   const { daemon, model, party, random } = run;
-  // Mostly soon, so that the first verbs of a daemon are met; now and then when much was done.
-  const end = performance.now() + 200 + random(random(3) === 0 ? 4000 : 1300);
+  // Mostly soon, so that the first verbs of a daemon are met; now and then when much was done. Counted in answers, not in
+  // time: a machine that is slow gets as far.
+  const enough = model.answers + random(random(3) === 0 ? 40 : 10);
+  const latest = performance.now() + LONGEST_WORK_MS;
+  const pause = random(300);
   let over = false;
   const work = Promise.all([model.work(() => over), party.work()]);
   // It may have been started to die somewhere, or work may fail with an assertion, before the moment has come.
-  const moment = eventually(() => performance.now() >= end || daemon.pid === undefined, 'the moment', 10_000);
+  const moment = eventually(() => model.answers >= enough || performance.now() >= latest || daemon.pid === undefined, 'the moment', 2 * LONGEST_WORK_MS).then(() => sleep(pause));
   await Promise.race([moment, work]);
   await moment;
   harm(run);
