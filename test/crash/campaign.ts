@@ -9,7 +9,7 @@ import { dieStarting, round } from './rounds.ts';
 export interface Campaign {
   readonly seed: number;
   /** Whether there is to be another round; asked after each. */
-  more(rounds: number): boolean;
+  readonly more: (rounds: number) => boolean;
   /** Deaths in a row of daemons that never get to serve, at the end (C5). */
   readonly loop: number;
   readonly tell?: (line: string) => void;

@@ -22,7 +22,7 @@ export class Party {
   }
 
   async work(): Promise<void> {
-    await Promise.all(this.#witnesses.map((witness) => witness.work?.()));
+    await Promise.all(this.#witnesses.map(async (witness) => witness.work?.()));
   }
 
   async check(): Promise<void> {

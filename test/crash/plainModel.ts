@@ -8,7 +8,7 @@ import type { Ask, Known } from './model.ts';
 interface Request {
   readonly method: string;
   readonly path: string;
-  body?(): Promise<unknown>;
+  readonly body?: () => Promise<unknown>;
 }
 
 interface PlainKind {
