@@ -9,7 +9,7 @@ import type { EngineContext } from '../engine/context.ts';
 import { readLogs } from '../engine/logs.ts';
 import { statsOf } from '../engine/query.ts';
 import { parseDetachKeys } from '../wire/detachKeys.ts';
-import { logFrames, streamFrame } from '../wire/logFrames.ts';
+import { logShape, streamFrame } from '../wire/logFrames.ts';
 import { statsView } from '../wire/stats.ts';
 import { parseTimestamp } from '../wire/timestamps.ts';
 import type { ApiRequest } from './request.ts';
@@ -54,7 +54,8 @@ async function attach(ctx: EngineContext, { container, request, response }: Call
   const client = response.hijack({ contentType: hijackType(config.tty, request) });
   client.once('close', () => gone.abort());
   if (query.bool('logs')) {
-    for await (const batch of readLogs(ctx, container, { ...wanted, follow: false, tail: -1, since: 0n, until: 0n })) client.write(logFrames(batch, { tty: config.tty, timestamps: false, details: false }));
+    const shape = logShape({ tty: config.tty, timestamps: false, details: false });
+    for await (const frames of readLogs(ctx, container, { ...wanted, follow: false, tail: -1, since: 0n, until: 0n, shape })) client.write(frames);
   }
   const result = await early;
   if (result === undefined || 'error' in result) {
@@ -77,7 +78,7 @@ async function logs(ctx: EngineContext, { container, request, response }: Call):
   const now = ctx.clock.nowNs();
   const { tty } = container.record.config;
   const tail = /^\d+$/.test(query.text('tail')) ? Number(query.text('tail')) : -1;
-  const batches = readLogs(ctx, container, {
+  const frames = readLogs(ctx, container, {
     stdout,
     stderr,
     follow: query.bool('follow'),
@@ -85,11 +86,11 @@ async function logs(ctx: EngineContext, { container, request, response }: Call):
     since: parseTimestamp(query.text('since'), now) ?? 0n,
     until: parseTimestamp(query.text('until'), now) ?? 0n,
     signal: request.signal,
+    shape: logShape({ tty, timestamps: query.bool('timestamps'), details: query.bool('details') }),
   });
-  const options = { tty, timestamps: query.bool('timestamps'), details: query.bool('details') };
   const stream = response.stream({ contentType: streamType(tty, request) });
   try {
-    for await (const batch of batches) await stream.write(logFrames(batch, options));
+    for await (const some of frames) await stream.write(some);
   } catch (error) {
     if (isKind(error, 'unavailable')) return;
     const text = Buffer.from(`Error grabbing logs: ${messageOf(error)}\n`);

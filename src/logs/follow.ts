@@ -1,9 +1,12 @@
 /** What is written to a log after it was read, over its rotations, until the container has ended. */
-import type { LogBatch, LogQuery } from '../core/ports/logs.ts';
+import type { LogQuery } from '../core/ports/logs.ts';
 import { Changes } from './changes.ts';
-import { blocks, content, inodeOf, openLog } from './files.ts';
+import { content, inodeOf, openLog } from './files.ts';
 import type { LogFile, OpenLog } from './files.ts';
-import type { LogParser } from './parse.ts';
+import type { LogEncoder } from './encode.ts';
+
+/** Held by each follower: small, since what it reads at once mostly is. */
+const FOLLOW_BYTES = 64 * 1024;
 
 interface Position {
   readonly log: OpenLog;
@@ -11,9 +14,9 @@ interface Position {
   readonly at: number;
 }
 
-export async function* follow(query: LogQuery, parser: LogParser, start: Position): AsyncGenerator<LogBatch, void> {
+export async function* follow(query: LogQuery, encoder: LogEncoder, start: Position): AsyncGenerator<Buffer, void> {
   using changes = new Changes(query.path);
-  await using follower = new Follower(query, parser, start);
+  await using follower = new Follower(query, encoder, start);
   let ended = false;
   const wake = (): void => changes.notify();
   const end = (): void => {
@@ -37,21 +40,22 @@ export async function* follow(query: LogQuery, parser: LogParser, start: Positio
 
 class Follower implements AsyncDisposable {
   readonly #query: LogQuery;
-  readonly #parser: LogParser;
+  readonly #encoder: LogEncoder;
+  readonly #buffer = Buffer.allocUnsafeSlow(FOLLOW_BYTES);
   #present: LogFile | undefined;
   #at: number;
   /** What closes the present file, if it was opened here. */
   #log: OpenLog | undefined;
 
-  constructor(query: LogQuery, parser: LogParser, { log, at }: Position) {
+  constructor(query: LogQuery, encoder: LogEncoder, { log, at }: Position) {
     this.#query = query;
-    this.#parser = parser;
+    this.#encoder = encoder;
     this.#present = log.present;
     this.#at = at;
   }
 
   get done(): boolean {
-    return this.#parser.finished || this.#query.signal?.aborted === true;
+    return this.#encoder.finished || this.#query.signal?.aborted === true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -59,7 +63,7 @@ class Follower implements AsyncDisposable {
   }
 
   /** All that there is now. */
-  async *advance(): AsyncGenerator<LogBatch, void> {
+  async *advance(): AsyncGenerator<Buffer, void> {
     for (;;) {
       yield* this.#drain();
       if (this.done) return;
@@ -73,43 +77,45 @@ class Follower implements AsyncDisposable {
   }
 
   /** The present file to its end. */
-  async *#drain(): AsyncGenerator<LogBatch, void> {
+  async *#drain(): AsyncGenerator<Buffer, void> {
     while (this.#present !== undefined) {
-      const { size } = await this.#present.handle.stat();
-      if (size < this.#at) {
-        // Somebody emptied it.
-        this.#parser.endFile();
-        this.#at = 0;
-      }
-      if (size === this.#at) return;
-      for await (const block of blocks(this.#present, this.#at, size)) {
-        this.#at += block.length;
-        yield* this.#parse(block);
+      // Read at once: asking for the size first would be one more turn between a line and who waits for it.
+      const { bytesRead } = await this.#present.handle.read(this.#buffer, 0, this.#buffer.length, this.#at);
+      if (bytesRead > 0) {
+        this.#at += bytesRead;
+        yield* this.#encode(this.#buffer.subarray(0, bytesRead));
         if (this.done) return;
+        if (bytesRead === this.#buffer.length) continue;
       }
+      const { size } = await this.#present.handle.stat();
+      if (size === this.#at) return;
+      if (size > this.#at) continue;
+      // Somebody emptied it.
+      this.#encoder.endFile();
+      this.#at = 0;
     }
   }
 
   /** From a file that was rotated away to the present one, through those in between. */
-  async *#passOn(): AsyncGenerator<LogBatch, void> {
+  async *#passOn(): AsyncGenerator<Buffer, void> {
     const next = await openLog(this.#query.path, this.#present);
     const previous = this.#log;
     this.#log = next;
     await previous?.[Symbol.asyncDispose]();
-    this.#parser.endFile();
+    this.#encoder.endFile();
     for (const file of next.rotated) {
       for await (const block of content(file)) {
-        yield* this.#parse(block);
+        yield* this.#encode(block);
         if (this.done) return;
       }
-      this.#parser.endFile();
+      this.#encoder.endFile();
     }
     this.#present = next.present;
     this.#at = 0;
   }
 
-  *#parse(block: Buffer): Generator<LogBatch, void> {
-    const batch = this.#parser.feed(block);
-    if (batch !== undefined) yield batch;
+  *#encode(block: Buffer): Generator<Buffer, void> {
+    const out = this.#encoder.feed(block);
+    if (out !== undefined) yield out;
   }
 }

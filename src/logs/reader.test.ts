@@ -7,6 +7,7 @@ import type { TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import type { LogQuery } from '../core/ports/logs.ts';
+import { EVERYTHING, FRAMED, framesOf } from './frames.fixture.ts';
 import { jsonFileLogs } from './reader.ts';
 
 const line = (log: string | number): string => `{"log":"${log}\\n","stream":"stdout","time":"2026-01-02T03:04:05.000000006Z"}\n`;
@@ -17,11 +18,11 @@ function folder(t: TestContext): string {
   return path;
 }
 
-const query = (path: string, more: Partial<LogQuery> = {}): LogQuery => ({ path, stdout: true, stderr: true, tail: -1, since: 0n, until: 0n, ...more });
+const query = (path: string, more: Partial<LogQuery> = {}): LogQuery => ({ ...EVERYTHING, path, ...more });
 
 async function readAll(q: LogQuery): Promise<string[]> {
   const lines: string[] = [];
-  for await (const batch of jsonFileLogs.read(q)) for (const one of batch) lines.push(one.data.toString().trimEnd());
+  for await (const some of jsonFileLogs.read(q, FRAMED)) for (const { text } of framesOf(some)) lines.push(text.trimEnd());
   return lines;
 }
 
@@ -31,8 +32,8 @@ function following(q: LogQuery): { lines: string[]; until: (count: number) => Pr
   let reached = (): void => {};
   let wanted = 0;
   const done = (async () => {
-    for await (const batch of jsonFileLogs.read(q)) {
-      for (const one of batch) lines.push(one.data.toString().trimEnd());
+    for await (const some of jsonFileLogs.read(q, FRAMED)) {
+      for (const { text } of framesOf(some)) lines.push(text.trimEnd());
       if (lines.length >= wanted) reached();
     }
   })();
@@ -195,9 +196,32 @@ test('an abort ends a follower, and so does leaving the loop', async (t) => {
   await follower.until(1);
   controller.abort();
   await follower.done;
-  for await (const batch of jsonFileLogs.read(query(path, { follow: new Promise(() => {}) }))) {
-    assert.equal(batch.count, 1);
+  for await (const some of jsonFileLogs.read(query(path, { follow: new Promise(() => {}) }), FRAMED)) {
+    assert.equal(framesOf(some).length, 1);
     break;
   }
   assert.equal(openFiles(dir), 0);
+});
+
+test('since: what is found by halves is what reading from the beginning finds, over plain and compressed files and with tail', async (t) => {
+  const path = join(folder(t), 'x.log');
+  const base = Date.parse('2026-01-02T03:00:00Z');
+  const timed = (n: number): string => `{"log":"${n} ${'x'.repeat(n % 300)}\\n","stream":"stdout","time":"${new Date(base + n * 1000).toISOString().slice(0, 19)}.00000000${n % 10}Z"}\n`;
+  const files = fc.array(fc.record({ lines: fc.integer({ min: 1, max: 4000 }), compressed: fc.boolean() }), { minLength: 1, maxLength: 4 });
+  await fc.assert(fc.asyncProperty(files, fc.double({ min: -0.1, max: 1.1, noNaN: true }), fc.option(fc.nat(3000)), async (given, part, tail) => {
+    const total = given.reduce((sum, { lines }) => sum + lines, 0);
+    let next = 0;
+    for (const [index, { lines, compressed }] of given.entries()) {
+      const text = Array.from({ length: lines }, () => timed(next++)).join('');
+      const name = index === given.length - 1 ? path : `${path}.${given.length - 1 - index}`;
+      for (const each of [name, `${name}.gz`]) rmSync(each, { force: true });
+      if (compressed && name !== path) writeFileSync(`${name}.gz`, gzipSync(text));
+      else writeFileSync(name, text);
+    }
+    for (const each of [`${path}.${given.length}`, `${path}.${given.length}.gz`]) rmSync(each, { force: true });
+    const from = Math.floor(part * total);
+    const since = BigInt(base + from * 1000) * 1_000_000n + (from % 2 === 0 ? 0n : 100n);
+    const expected = Array.from({ length: total }, (_, n) => n).slice(tail === null ? 0 : tail === 0 ? total : -tail).filter((n) => BigInt(base + n * 1000) * 1_000_000n + BigInt(n % 10) >= since);
+    assert.deepEqual((await readAll(query(path, { since, tail: tail ?? -1 }))).map((text) => Number.parseInt(text, 10)), expected);
+  }), { numRuns: 40 });
 });

@@ -1,29 +1,30 @@
 /** The log port for Docker's json-file format: rotated files first, then the present one, then what is still to come. */
-import type { LogBatch, LogPort, LogQuery } from '../core/ports/logs.ts';
+import type { LogPort, LogQuery, LogShape } from '../core/ports/logs.ts';
+import { LogEncoder } from './encode.ts';
 import { openLog } from './files.ts';
 import { follow } from './follow.ts';
-import { LogParser } from './parse.ts';
+import { pointsSince } from './since.ts';
 import { bytesFrom, startPoints } from './tail.ts';
 
 export const jsonFileLogs: LogPort = { read };
 
-async function* read(query: LogQuery): AsyncGenerator<LogBatch, void> {
-  const parser = new LogParser(query);
-  const done = (): boolean => parser.finished || query.signal?.aborted === true;
+async function* read(query: LogQuery, shape: LogShape): AsyncGenerator<Buffer, void> {
+  const encoder = new LogEncoder(query, shape);
+  const done = (): boolean => encoder.finished || query.signal?.aborted === true;
   try {
     await using log = await openLog(query.path);
-    for (const point of await startPoints(log, query.tail)) {
+    for (const point of await pointsSince(await startPoints(log, query.tail), query.since)) {
       for await (const block of bytesFrom(point)) {
         if (done()) return;
-        const batch = parser.feed(block);
-        if (batch !== undefined) yield batch;
+        const out = encoder.feed(block);
+        if (out !== undefined) yield out;
       }
-      if (point.file !== log.present) parser.endFile();
+      if (point.file !== log.present) encoder.endFile();
     }
     if (query.follow !== undefined && !done()) {
-      yield* follow(query, parser, { log, at: Number(log.present?.stat.size ?? 0) });
+      yield* follow(query, encoder, { log, at: Number(log.present?.stat.size ?? 0) });
     }
   } finally {
-    if (parser.damaged > 0) query.onDamaged?.(parser.damaged);
+    if (encoder.damaged > 0) query.onDamaged?.(encoder.damaged);
   }
 }

@@ -1,26 +1,15 @@
-/**
- * Reading container logs. A batch is columns rather than objects, so that the API can turn a log into stream frames
- * without an allocation per line; whoever has no hurry iterates it.
- */
+/** Reading container logs, in the form in which clients get them: nothing is made for a line, so that a log is read as fast as it is copied. */
 
-export interface LogLine {
-  readonly stream: 'stdout' | 'stderr';
-  readonly timeNs: bigint;
-  readonly attrs: Readonly<Record<string, string>> | undefined;
-  /** One message as logged: a part of a long line has no final newline. */
-  readonly data: Buffer;
-}
+export type LogAttrs = Readonly<Record<string, string>>;
 
-export interface LogBatch extends Iterable<LogLine> {
-  readonly count: number;
-  /** The messages, one after another: message i is `data[ends[i - 1] .. ends[i]]` (from 0 for the first). */
-  readonly data: Buffer;
-  readonly ends: Uint32Array;
-  /** 1 stdout, 2 stderr: Docker's frame types. */
-  readonly streams: Uint8Array;
-  /** 30 bytes per message: RFC 3339, UTC, nine digits (`docker logs -t`). */
-  readonly times: Buffer;
-  attrs(index: number): Readonly<Record<string, string>> | undefined;
+/** How messages are sent, each by itself: a line stays a line. */
+export interface LogShape {
+  /** Each behind Docker's stream header (1 stdout, 2 stderr; its length); else bare, as a terminal's. */
+  readonly framed: boolean;
+  /** Each begins with its time: RFC 3339, UTC, nine digits, and a space. */
+  readonly timestamps: boolean;
+  /** What follows the time, from the message's attributes. */
+  readonly details: ((attrs: LogAttrs | undefined) => string) | undefined;
 }
 
 export interface LogQuery {
@@ -42,6 +31,6 @@ export interface LogQuery {
 }
 
 export interface LogPort {
-  /** Batches in the order written; an abort ends the iteration. A missing log is an empty one. */
-  read(query: LogQuery): AsyncIterable<LogBatch>;
+  /** Messages in the order written, many at a time; an abort ends the iteration. A missing log is an empty one. */
+  read(query: LogQuery, shape: LogShape): AsyncIterable<Buffer>;
 }
