@@ -13,7 +13,7 @@ import { parseArgs } from 'node:util';
 
 import type { EndLine } from './runner/reporter.ts';
 import type { FileLimits, FileResult } from './runner/testFile.ts';
-import { runTestFile } from './runner/testFile.ts';
+import { endTestFiles, runTestFile } from './runner/testFile.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 
@@ -30,7 +30,7 @@ const MINUTE = 60_000;
 
 const GROUPS: Readonly<Record<string, Group>> = {
   lint: { files: ['lint/*.test.ts'], concurrency: 1, limits: { test: MINUTE, file: 2 * MINUTE }, command: ['make', 'lint'] },
-  unit: { files: ['src/**/*.test.ts', 'bench/*.test.ts', 'test/fixtures/*.test.ts', 'test/runner/*.test.ts'], concurrency: 2, limits: { test: MINUTE, file: 3 * MINUTE } },
+  unit: { files: ['src/**/*.test.ts', 'bench/*.test.ts', 'test/fixtures/*.test.ts', 'test/runner/*.test.ts'], concurrency: 2, limits: { test: MINUTE, file: 6 * MINUTE } },
   shim: { files: ['test/shim/*.test.ts'], concurrency: 2, limits: { test: 2 * MINUTE, file: 6 * MINUTE }, command: ['make', '-C', 'shim', 'check'] },
   contract: { files: ['test/contract/*.test.ts'], concurrency: 2, limits: { test: 2 * MINUTE, file: 8 * MINUTE } },
   crash: { files: ['test/crash/*.test.ts'], concurrency: 1, limits: { test: 5 * MINUTE, file: 12 * MINUTE } },
@@ -159,6 +159,14 @@ const started = performance.now();
 const isOver = (): boolean => performance.now() - started > RUN_LIMIT;
 const tail = (text: string): string => text.trimEnd().split('\n').slice(-60).join('\n');
 const indent = (text: string): string => text.replaceAll(/^/gm, '    ');
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    endTestFiles();
+    console.log(`\nended by ${signal}\n${total.passed} passed, ${total.failures.length + 1} failed`);
+    process.exit(1);
+  });
+}
 
 for (const name of positionals.length > 0 ? positionals : Object.keys(GROUPS)) await runGroup(name);
 await runFailedAgain();

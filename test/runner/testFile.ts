@@ -26,6 +26,14 @@ export interface FileResult {
   readonly output: string;
 }
 
+/** Processes of test files that run now. */
+const running = new Set<number>();
+
+/** Ends the test files that run now, with what descends from them. */
+export function endTestFiles(): void {
+  for (const pid of running) killTree(pid);
+}
+
 const REPORTER = path.join(import.meta.dirname, 'reporter.ts');
 
 export async function runTestFile(file: string, limits: FileLimits): Promise<FileResult> {
@@ -47,15 +55,19 @@ function runProcess(file: string, limits: FileLimits, folder: string): Promise<E
   const flags = [`--test-timeout=${limits.test}`, `--test-reporter=${REPORTER}`, `--test-reporter-destination=${path.join(folder, 'results')}`];
   const child = spawn(process.execPath, [...flags, file], { detached: true, stdio: ['ignore', output, output] });
   closeSync(output);
+  const { pid = 0 } = child;
+  running.add(pid);
   return new Promise((resolve, reject) => {
     const deadline = setTimeout(() => {
+      running.delete(pid);
       resolve({ late: true });
-      killTree(child.pid ?? 0);
+      killTree(pid);
       child.unref();
     }, limits.file);
     child.once('error', reject);
     child.once('exit', (code, signal) => {
       clearTimeout(deadline);
+      running.delete(pid);
       resolve({ late: false, code, signal });
     });
   });
