@@ -1,5 +1,5 @@
 /** Containers: their life. What streams is in `containerStreams.ts`, what concerns their files in `archive.ts`. */
-import { conflict, invalid, notImplemented } from '../base/errors.ts';
+import { conflict, internal, invalid, notFound } from '../base/errors.ts';
 import { matchesLabel } from '../core/events.ts';
 import type { ContainerSnapshot } from '../core/container/snapshot.ts';
 import { healthOf, isRunning, statusOf } from '../core/container/snapshot.ts';
@@ -14,6 +14,7 @@ import { removeContainer } from '../engine/remove.ts';
 import { renameContainer } from '../engine/rename.ts';
 import { restartContainer } from '../engine/restart.ts';
 import { startContainer } from '../engine/start.ts';
+import { removeLink } from '../engine/hosts.ts';
 import { killContainer, stopContainer } from '../engine/stop.ts';
 import type { StopOptions } from '../engine/stop.ts';
 import { updateContainer } from '../engine/update.ts';
@@ -83,8 +84,18 @@ export function containerRoutes(ctx: EngineContext): Route[] {
     {
       method: 'DELETE', pattern: '/containers/{id}',
       handler: async (request, response) => {
-        if (request.query.bool('link')) throw notImplemented('links cannot be removed from a container: remove the container');
+        if (request.query.bool('link')) throw internal('Conflict, cannot remove the default link name of the container');
         await removeContainer(ctx, find(request), { force: request.query.bool('force'), volumes: request.query.bool('v') });
+        response.empty(204);
+      },
+    },
+    {
+      // `docker rm --link web/db`; a container's own name has no slash.
+      method: 'DELETE', pattern: '/containers/{id}/{alias}',
+      handler: async (request, response) => {
+        const name = `${request.param('id')}/${request.param('alias')}`;
+        if (!request.query.bool('link')) throw notFound(`No such container: ${name}`);
+        await removeLink(ctx, name);
         response.empty(204);
       },
     },

@@ -117,3 +117,20 @@ test('connect and disconnect are handed on', async () => {
   assert.equal(calls.at(-1), 'disconnect web full true');
   assert.match(await docker('connect', 'full', 'nobody'), /No such container: nobody/);
 });
+
+test('configuration networks: what they lend, and what cannot be', async () => {
+  assert.match(await docker('create', '--config-only', '--subnet', '10.66.0.0/24', '-o', 'com.docker.network.driver.mtu=1400', '--label', 'lent=yes', 'plan'), /^[0-9a-f]{64}$/);
+  assert.equal(await inspect('plan', '{{.ConfigOnly}} {{.Driver}} {{(index .IPAM.Config 0).Subnet}}'), 'true null 10.66.0.0/24');
+  assert.match(await docker('create', '--config-from', 'plan', 'built'), /^[0-9a-f]{64}$/);
+  assert.equal(await inspect('built', '{{.ConfigFrom.Network}} {{.ConfigOnly}} {{.Driver}} {{(index .IPAM.Config 0).Subnet}} {{(index .IPAM.Config 0).Gateway}} {{.Labels}} {{.Options}}'), 'plan false bridge 10.66.0.0/24 10.66.0.1 map[lent:yes] map[com.docker.network.driver.mtu:1400]');
+  assert.match(await docker('create', '--config-from', 'plan', 'twice'), /Pool overlaps with other one on this address space/);
+  assert.match(await docker('create', '--config-from', 'nothing', 'lost'), /configuration network "nothing" not found/);
+  assert.match(await docker('create', '--config-from', 'plan', '--label', 'own=1', 'lost'), /user specified configurations are not supported if the network depends on a configuration network/);
+  assert.match(await docker('create', '--config-only', '--internal', 'lost'), /configuration network can only contain network specific fields/);
+  assert.match(await docker('create', '--config-only', '--config-from', 'plan', 'lost'), /a configuration network cannot depend on another configuration network/);
+  assert.match(await docker('create', '--config-only', '--subnet', '10.66.0.1/24', 'lost'), /it should be 10\.66\.0\.0\/24/);
+  assert.match(await docker('rm', 'plan'), /configuration network "plan" is in use/);
+  assert.doesNotMatch(await docker('prune', '-f'), /^plan$/m);
+  assert.doesNotMatch(await docker('ls', '--format', '{{.Name}}'), /built/);
+  assert.equal(await docker('rm', 'plan'), 'plan');
+});

@@ -1,6 +1,6 @@
 /** Networks: list, inspect, create, remove, prune, connect, disconnect. */
 import type { Clock } from '../base/clock.ts';
-import { conflict, forbidden, invalid, notFound, notImplemented } from '../base/errors.ts';
+import { conflict, forbidden, invalid, notFound } from '../base/errors.ts';
 import type { EndpointRequest } from '../core/container/config.ts';
 import { isPredefined } from '../core/network/bridge.ts';
 import type { NetworkPort, NetworkRecord } from '../core/ports/network.ts';
@@ -89,7 +89,6 @@ async function create(deps: NetworkRouteDeps, request: ApiRequest, response: Api
   const body = await request.requiredJson(NetworkCreateBody);
   if (body.name.trim() === '') throw invalid('invalid name: name is empty');
   if (isPredefined(body.name) || body.name === 'default') throw forbidden(`operation is not permitted on predefined ${body.name} network `);
-  if (body.configOnly || (body.configFrom !== null && body.configFrom.network !== '')) throw notImplemented('configuration-only networks are not supported');
   if (deps.networks.list().some(({ name }) => name === body.name)) throw conflict(`network with name ${body.name} already exists`);
   const wanted = networkRequest(body);
   if (!DRIVERS.includes(wanted.driver)) throw notFound(`plugin ${JSON.stringify(wanted.driver)} not found`);
@@ -118,7 +117,7 @@ async function prune(deps: NetworkRouteDeps, { query }: ApiRequest, response: Ap
   const filters = query.filters(PRUNE_FILTERS);
   const before = filters.get('until').flatMap((text) => parseTimestamp(text, deps.clock.nowNs()) ?? []);
   const unused = deps.networks.list().filter((network) =>
-    isUnused(deps, network) && filters.matchesLabels(network.labels) && before.every((ns) => network.createdNs <= ns));
+    network.configOnly !== true && isUnused(deps, network) && filters.matchesLabels(network.labels) && before.every((ns) => network.createdNs <= ns));
   const deleted: string[] = [];
   for (const network of unused) {
     // A container may have come meanwhile.

@@ -87,6 +87,7 @@ export function netConfig(config: Config): NetConfig {
     ipForwardNoDrop: config.ipForwardNoDrop,
     iptables: config.iptables,
     ip6tables: config.ip6tables,
+    allowDirectRouting: config.allowDirectRouting,
     userlandProxy: config.userlandProxy,
     defaultHostIp: config.ip === '0.0.0.0' ? '' : config.ip,
     defaultAddressPools: config.defaultAddressPools.map(({ base, size }) => ({ base, size })),

@@ -159,7 +159,7 @@ async function rootfsOf(execDir: string, { record, mounted }: Pick<Known, 'recor
 
 async function portsOf(ports: readonly PublishedPort[], shimPid: number): Promise<PortFacts> {
   // Without kernel support an SCTP port is translated but not reserved.
-  const wanted = ports.filter(({ proto }) => proto !== 'sctp').map(({ proto, hostIp, hostPort }) => nameOf(proto, hostIp, hostPort));
+  const wanted = ports.filter(({ proto, hostPort }) => proto !== 'sctp' && hostPort !== 0).map(({ proto, hostIp, hostPort }) => nameOf(proto, hostIp, hostPort));
   if (wanted.length === 0 || shimPid === 0) return { wanted, missing: wanted, error: '' };
   try {
     const held = new Set((await boundSockets(shimPid)).map(({ proto, address, port }) => nameOf(proto, address, port)));

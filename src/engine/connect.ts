@@ -103,6 +103,7 @@ function telling(ctx: EngineContext, container: Container, what: { endpoint: Pic
 function refuseSharing(container: Container, network: NetworkRecord): void {
   const { networkMode } = container.record.hostConfig;
   if (container.state.kind === 'removing' || container.problem !== '') throw conflict(`container ${container.id} is marked for removal and cannot be connected to a network`);
+  if (network.configOnly === true) throw forbidden('cannot create endpoint on configuration-only network');
   if (isContainerMode(networkMode)) throw invalid('container sharing network namespace with another container or host cannot be connected to any other network');
   if (isHostMode(networkMode) || network.driver === 'host') throw invalid('container cannot be disconnected from host network or connected to host network');
   if (networkMode === 'none' || network.driver === 'null') throw invalid('container cannot be connected to multiple networks with one of the networks in private (none) mode');

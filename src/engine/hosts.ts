@@ -1,10 +1,11 @@
 /** What goes into a container's /etc/hosts, and the legacy links that stand there. */
-import { conflict, invalid, isKind, messageOf } from '../base/errors.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { conflict, internal, invalid, isKind, messageOf, notFound } from '../base/errors.ts';
 import { linkEnv, linkText, parseLink } from '../core/container/links.ts';
 import { isHostMode } from '../core/container/modes.ts';
 import { hostsFile } from '../core/oci/etcFiles.ts';
 import type { HostsInput } from '../core/oci/etcFiles.ts';
-import type { Sandbox } from '../core/ports/network.ts';
+import type { LinkedPorts, Sandbox } from '../core/ports/network.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
 
@@ -50,12 +51,41 @@ function whyNot({ record }: Container, { other, alias }: { other: Container; ali
   return `Cannot link to /${other.record.name}, as it does not belong to the default network`;
 }
 
+/** What a container's links let it reach, where containers otherwise do not reach each other. */
+export const linkedPortsOf = (ctx: EngineContext, container: Container): LinkedPorts[] =>
+  linksOf(ctx, container).map(({ other }) => ({ containerId: other.id, ports: other.record.config.exposedPorts }));
+
+/** Brings what a running container has of its links up to date. */
+async function rewriteLinks(ctx: EngineContext, parent: Container): Promise<void> {
+  await ctx.store.writeEtc(parent.id, { hosts: hostsFile(await hostsOf(ctx, parent, parent.sandbox)) });
+  const links = linkedPortsOf(ctx, parent);
+  if (parent.sandbox === null || isDeepStrictEqual(links, parent.sandbox.links ?? [])) return;
+  parent.sandbox = await ctx.network.link(parent.id, parent.sandbox, links);
+  await ctx.store.saveSandbox(parent.id, parent.sandbox);
+}
+
+/** `docker rm --link`: the container that has a link forgets it. `name` is `container/alias`. */
+export async function removeLink(ctx: EngineContext, name: string): Promise<void> {
+  const [holder = '', alias = '', ...more] = name.replace(/^\//, '').split('/');
+  if (alias === '') throw internal('Conflict, cannot remove the default link name of the container');
+  const parent = ctx.containers.all().find(({ id, record }) => id === holder || record.name === holder);
+  if (parent === undefined || more.length > 0) throw internal(`Cannot get parent /${holder} for link name /${name}`);
+  await parent.lock.run(async () => {
+    const { record } = parent;
+    const links = record.hostConfig.links.filter((text) => parseLink(text).alias !== alias);
+    if (links.length === record.hostConfig.links.length) throw notFound(`No such container: ${name}`);
+    parent.record = { ...record, hostConfig: { ...record.hostConfig, links } };
+    await ctx.store.save(parent.record);
+    if (parent.occupied) await rewriteLinks(ctx, parent);
+  });
+}
+
 /** Tells the running containers that link to this one its address, which may be another than before. */
 export async function refreshLinks(ctx: EngineContext, container: Container): Promise<void> {
   for (const parent of ctx.containers.all()) {
     if (!parent.occupied || !linked(ctx, parent).some(({ other }) => other === container)) continue;
     try {
-      await ctx.store.writeEtc(parent.id, { hosts: hostsFile(await hostsOf(ctx, parent, parent.sandbox)) });
+      await rewriteLinks(ctx, parent);
     } catch (error) {
       ctx.logger.warn("a link's address could not be brought up to date", { container: parent.id, error: messageOf(error) });
     }

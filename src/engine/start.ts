@@ -19,7 +19,7 @@ import { layersOf } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { forwardLog } from './forward.ts';
 import { volumeMounts } from './giveBack.ts';
-import { refreshLinks } from './hosts.ts';
+import { linkedPortsOf, refreshLinks } from './hosts.ts';
 import { endpointNames, publishNames } from './names.ts';
 import { removeNow } from './removal.ts';
 import { publishMount, publishNetwork, publishUnmount } from './resourceEvents.ts';
@@ -144,6 +144,7 @@ async function networkUp(ctx: EngineContext, container: Container, undo: AsyncDi
     portBindings: hostConfig.portBindings,
     exposedPorts: config.exposedPorts,
     publishAllPorts: hostConfig.publishAllPorts,
+    links: linkedPortsOf(ctx, container),
     sysctls: {},
   });
   undo.defer(async () => {

@@ -16,9 +16,14 @@ export function enableForwarding(options: { v6: boolean }): boolean {
 }
 
 /** What a bridge needs beside its addresses. */
-export function setBridgeSysctls(bridge: string, options: { loopbackPorts: boolean; v6: boolean }): void {
+export function setBridgeSysctls(bridge: string, options: { loopbackPorts: boolean; v6: boolean; apart: boolean }): void {
   const name = bridge.replaceAll('.', '/');
   if (options.loopbackPorts) ensureSysctl(`net.ipv4.conf.${name}.route_localnet`, '1');
+  // Containers on isolated ports do not hear each other: the host answers for them, and the packet filter says who meets whom.
+  if (options.apart || readSysctl(`net.ipv4.conf.${name}.proxy_arp_pvlan`) === '1') {
+    ensureSysctl(`net.ipv4.conf.${name}.proxy_arp_pvlan`, options.apart ? '1' : '0');
+    ensureSysctl(`net.ipv4.conf.${name}.send_redirects`, options.apart ? '0' : '1');
+  }
   ensureSysctl(`net.ipv6.conf.${name}.accept_ra`, '0');
   // While its link-local address is tentative, a router solicits nobody: a container's first second would be lost.
   ensureSysctl(`net.ipv6.conf.${name}.accept_dad`, '0');

@@ -6,7 +6,7 @@ import { PortBook, ephemeralRange } from '../core/network/ports.ts';
 import type { PortRequest } from '../core/network/ports.ts';
 import type { PublishedPort } from '../core/ports/network.ts';
 import { readSysctl } from '../sys/sysctl.ts';
-import { publishPorts } from './publish.ts';
+import { isHostPort, publishPorts } from './publish.ts';
 import type { Publication, PublishTarget } from './publish.ts';
 
 const RELEASE_PATIENCE_MS = 3000;
@@ -39,12 +39,12 @@ export class HostPorts {
 
   /** Ports that a container has already. */
   hold(ports: readonly PublishedPort[]): void {
-    for (const { proto, hostIp, hostPort } of ports) this.#book.hold({ proto, address: hostIp, port: hostPort });
+    for (const { proto, hostIp, hostPort } of ports.filter(isHostPort)) this.#book.hold({ proto, address: hostIp, port: hostPort });
   }
 
   release(ports: readonly PublishedPort[]): void {
     const now = this.#forgetOldReleases();
-    for (const { proto, hostIp, hostPort } of ports) {
+    for (const { proto, hostIp, hostPort } of ports.filter(isHostPort)) {
       this.#book.release({ proto, address: hostIp, port: hostPort });
       this.#released.set(`${proto}/${hostPort}`, now);
     }

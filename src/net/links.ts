@@ -103,15 +103,19 @@ export function attach(netnsPath: string, containerId: string, attachments: read
 
 function configure(inside: RouteSocket, { endpoint, sysctls }: Attachment): void {
   const index = indexOf(inside, endpoint.link);
-  ensureSysctl(`net.ipv6.conf.${endpoint.link.replaceAll('.', '/')}.disable_ipv6`, endpoint.ipv6 === '' ? '1' : '0');
+  ensureSysctl(`net.ipv6.conf.${endpoint.link.replaceAll('.', '/')}.disable_ipv6`, endpoint.ipv6 === '' && !endpoint.request.linkLocalIps.some((address) => address.includes(':')) ? '1' : '0');
   for (const sysctl of sysctls) {
     const [name = '', value = ''] = sysctl.replaceAll('IFNAME', endpoint.link.replaceAll('.', '/')).split('=', 2);
     if (!ensureSysctl(name, value)) throw internal(`unable to set sysctl ${name}: no such file or directory`);
   }
   if (endpoint.ipv4 !== '') inside.addAddress(index, endpoint.ipv4, endpoint.ipv4PrefixLength);
   if (endpoint.ipv6 !== '') inside.addAddress(index, endpoint.ipv6, endpoint.ipv6PrefixLength);
+  for (const address of endpoint.request.linkLocalIps) inside.addAddress(index, address, LINK_LOCAL_PREFIX[address.includes(':') ? 6 : 4]);
   inside.setLink(endpoint.link, { up: true });
 }
+
+/** As libnetwork has them. */
+const LINK_LOCAL_PREFIX = { 4: 16, 6: 64 } as const;
 
 /** Where a container's default routes go: a gateway by a link of the container, per family. */
 export type Gateways = Readonly<Record<4 | 6, { readonly gateway: string; readonly link: string } | undefined>>;

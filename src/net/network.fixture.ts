@@ -113,6 +113,7 @@ export class TestHost {
       portBindings: {},
       exposedPorts: [],
       publishAllPorts: false,
+      links: [],
       sysctls: {},
       ...rest,
     };

@@ -6,13 +6,15 @@
 import { forbidden, internal, invalid, messageOf, MooredError } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import { ENDPOINT_LINK_NAME, bridgeAddresses, bridgeOptions, endpointSysctls, firewallNetwork, gatewayEndpoint, isLinkName, isPredefined } from '../core/network/bridge.ts';
+import { refuseLent } from '../core/network/configNetworks.ts';
 import { makeEndpoint } from '../core/network/endpoint.ts';
 import type { FirewallPort, FirewallRequest } from '../core/network/firewall.ts';
 import { ALIAS } from '../core/network/links.ts';
 import type { WantedBridge, WantedPort } from '../core/network/links.ts';
+import { directPorts, linkedPorts } from '../core/network/reachable.ts';
 import { portRequests } from '../core/network/ports.ts';
 import type { PortRequest } from '../core/network/ports.ts';
-import type { EndpointRecord, NetworkPort, NetworkRecord, PortSocket, Sandbox, SandboxRequest, SandboxUp, PublishedPort } from '../core/ports/network.ts';
+import type { EndpointRecord, LinkedPorts, NetworkPort, NetworkRecord, PortSocket, Sandbox, SandboxRequest, SandboxUp, PublishedPort } from '../core/ports/network.ts';
 import { Firewall } from './firewall.ts';
 import { canIsolate, enableForwarding, setBridgeSysctls } from './host.ts';
 import { HostPorts } from './hostPorts.ts';
@@ -56,10 +58,12 @@ export class Network implements NetworkPort {
   async create(request: NetworkRequest): Promise<{ network: NetworkRecord; warning: string }> {
     const network = this.#table.define(request);
     try {
-      this.#prepareHost();
-      ensureBridge(this.#wantedBridge(network));
-      this.#bridgeSysctls(network);
-      await this.#filter();
+      if (network.driver === 'bridge') {
+        this.#prepareHost();
+        ensureBridge(this.#wantedBridge(network));
+        this.#bridgeSysctls(network);
+        await this.#filter();
+      }
       await failpoint('network.made');
       await this.#table.save(network);
       await failpoint('network.recorded');
@@ -75,6 +79,7 @@ export class Network implements NetworkPort {
     if (isPredefined(network.name)) throw forbidden(`${network.name} is a pre-defined network and cannot be removed`);
     const user = [...this.#sandboxes.values()].flatMap(({ endpoints }) => endpoints).find((endpoint) => endpoint.networkId === network.id);
     if (user !== undefined) throw forbidden(`error while removing network: network ${network.name} has active endpoints (id:"${user.id.slice(0, 12)}")`);
+    refuseLent(network, this.list());
     await this.#table.remove(network);
     await failpoint('network.removed');
     await this.#discard(network);
@@ -84,7 +89,7 @@ export class Network implements NetworkPort {
     const requests = portRequests({ bindings: request.portBindings, exposed: request.exposedPorts, publishAll: request.publishAllPorts });
     await this.down(request.containerId, { netnsPath: request.netnsPath, endpoints: [], ports: [] });
     await this.settled();
-    const sandbox: Sandbox = { netnsPath: request.netnsPath, endpoints: [], ports: [] };
+    const sandbox: Sandbox = { netnsPath: request.netnsPath, endpoints: [], ports: [], links: request.links };
     this.#sandboxes.set(request.containerId, sandbox);
     let publication: Publication = { ports: [], sockets: [] };
     try {
@@ -92,7 +97,7 @@ export class Network implements NetworkPort {
       publication = await this.#publish(request.containerName, sandbox, requests);
       sandbox.ports = publication.ports;
       // The filter's program works while we make the links.
-      const filtered = sandbox.ports.length > 0 ? this.#filter() : Promise.resolve();
+      const filtered = sandbox.ports.length > 0 || this.#isLinked(request.containerId) ? this.#filter() : Promise.resolve();
       filtered.catch(() => {});
       makeNamespace(request.netnsPath);
       attach(request.netnsPath, request.containerId, this.#attachments(sandbox.endpoints));
@@ -120,7 +125,7 @@ export class Network implements NetworkPort {
     try {
       removeNetns(sandbox.netnsPath);
       this.#removeLinks(endpoints);
-      if (ports.length > 0) {
+      if (ports.length > 0 || this.#isLinked(containerId)) {
         await this.#filter();
         this.#firewall.forgetUdpFlows(this.#translations({ ...sandbox, endpoints, ports }));
       }
@@ -133,6 +138,13 @@ export class Network implements NetworkPort {
 
   rebind(sandbox: Sandbox): { sockets: PortSocket[]; lost: PublishedPort[] } {
     return bindAgain(sandbox.ports, this.#target(sandbox.endpoints));
+  }
+
+  async link(containerId: string, sandbox: Sandbox, links: LinkedPorts[]): Promise<Sandbox> {
+    const after: Sandbox = { ...sandbox, links };
+    this.#sandboxes.set(containerId, after);
+    await this.#filter();
+    return after;
   }
 
   async connect(containerId: string, sandbox: Sandbox, wish: EndpointWish): Promise<Sandbox> {
@@ -210,10 +222,15 @@ export class Network implements NetworkPort {
 
   #firewallRequest(): FirewallRequest {
     const { iptables: v4, ip6tables: v6 } = this.#deps.config;
+    // Containers may run on one that a newer release recorded.
+    const records = [...this.#table.bridges(), ...this.#table.newer().flatMap(({ known }) => known ?? [])];
+    const networks = new Map(records.map((network) => [network.id, firewallNetwork(network, { v4, v6, direct: this.#deps.config.allowDirectRouting })]));
+    const up = new Map([...this.#sandboxes].filter(([id]) => !this.#withdrawn.has(id)));
     return {
-      // Containers may run on one that a newer release recorded.
-      networks: [...this.#table.bridges(), ...this.#table.newer().flatMap(({ known }) => known ?? [])].map((network) => firewallNetwork(network, { v4, v6 })),
-      ports: [...this.#sandboxes].filter(([id]) => !this.#withdrawn.has(id)).flatMap(([, sandbox]) => this.#translations(sandbox)),
+      networks: [...networks.values()],
+      ports: [...up.values()].flatMap((sandbox) => this.#translations(sandbox)),
+      direct: [...up.values()].flatMap((sandbox) => directPorts(sandbox, networks)),
+      links: [...up.values()].flatMap((sandbox) => linkedPorts(sandbox, up, networks)),
       dropOthers: this.#dropOthers,
     };
   }
@@ -223,11 +240,25 @@ export class Network implements NetworkPort {
     return sandbox.ports.flatMap((port) => translationOf(port, target) ?? []);
   }
 
+  /** Whether a container links to others, or others to it. */
+  #isLinked(containerId: string): boolean {
+    const links = this.#sandboxes.get(containerId)?.links ?? [];
+    return links.length > 0 || [...this.#sandboxes.values()].some((other) => other.links?.some((link) => link.containerId === containerId) === true);
+  }
+
+  #isRouted(endpoint: EndpointRecord | undefined, family: 4 | 6): boolean {
+    const network = endpoint === undefined ? undefined : this.#table.get(endpoint.networkId);
+    return network !== undefined && bridgeOptions(network.options)[`mode${family}`] === 'routed';
+  }
+
   #target(endpoints: readonly EndpointRecord[]): PublishTarget {
     const { config } = this.#deps;
+    const [v4, v6] = [gatewayEndpoint(endpoints, 4), gatewayEndpoint(endpoints, 6)];
     return {
-      ipv4: gatewayEndpoint(endpoints, 4)?.ipv4 ?? '',
-      ipv6: gatewayEndpoint(endpoints, 6)?.ipv6 ?? '',
+      ipv4: v4?.ipv4 ?? '',
+      ipv6: v6?.ipv6 ?? '',
+      routed4: this.#isRouted(v4, 4),
+      routed6: this.#isRouted(v6, 6),
       translate4: config.iptables,
       translate6: config.ip6tables,
       relay: config.userlandProxy,
@@ -236,6 +267,7 @@ export class Network implements NetworkPort {
 
   #newEndpoint(netnsPath: string, sandbox: Sandbox, wish: EndpointWish): EndpointRecord {
     const network = this.resolve(wish.networkId);
+    if (network.configOnly === true) throw forbidden('cannot create endpoint on configuration-only network');
     if (network.driver !== 'bridge') return makeEndpoint({ id: this.#deps.newId(), network, wish, taken: [], link: '', hostLink: '' });
     const endpoints = [...this.#sandboxes.values()].flatMap((other) => other.endpoints).filter(({ networkId }) => networkId === network.id);
     const id = this.#deps.newId();
@@ -336,11 +368,13 @@ export class Network implements NetworkPort {
   }
 
   #bridgeSysctls(network: NetworkRecord): void {
-    setBridgeSysctls(network.bridge, { loopbackPorts: this.#deps.config.iptables, v6: network.enableIpv6 });
+    const apart = !bridgeOptions(network.options).icc && this.#deps.config.iptables && canIsolate();
+    setBridgeSysctls(network.bridge, { loopbackPorts: this.#deps.config.iptables, v6: network.enableIpv6, apart });
   }
 
   async #discard(network: NetworkRecord): Promise<void> {
     this.#table.drop(network);
+    if (network.bridge === '') return;
     await settleAll([this.settled(), this.#filter(), deleteLink(network.bridge)]);
   }
 }

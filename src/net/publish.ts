@@ -13,6 +13,9 @@ export interface PublishTarget {
   /** Empty: the container has no such address that leads out. */
   readonly ipv4: string;
   readonly ipv6: string;
+  /** Reached at its own address (gateway mode routed): nothing of the host's is taken. */
+  readonly routed4: boolean;
+  readonly routed6: boolean;
   /** Address translation by the packet filter, per family. */
   readonly translate4: boolean;
   readonly translate6: boolean;
@@ -33,12 +36,13 @@ export function hostAddresses(request: PortRequest, target: PublishTarget, byDef
   return addresses.filter((address) => {
     if (!address.includes(':')) return target.ipv4 !== '';
     if (!existsSync('/proc/net/if_inet6')) return false;
-    return target.ipv6 !== '' || (target.ipv4 !== '' && target.relay && request.proto !== 'sctp');
+    return target.ipv6 !== '' || (target.ipv4 !== '' && !target.routed4 && target.relay && request.proto !== 'sctp');
   });
 }
 
 /** What the packet filter has to translate for a published port, or undefined if a relay serves it alone. */
 export function translationOf(port: PublishedPort, target: PublishTarget): FirewallPort | undefined {
+  if (port.hostPort === 0) return undefined;
   const v6 = port.hostIp.includes(':');
   const address = v6 ? target.ipv6 : target.ipv4;
   if (address === '' || !(v6 ? target.translate6 : target.translate4) || port.hostIp === '::1') return undefined;
@@ -73,18 +77,26 @@ export function publishPorts(requests: readonly PortRequest[], options: PublishO
     return publication;
   } catch (error) {
     closeSockets(publication.sockets);
-    for (const { proto, hostIp, hostPort: port } of publication.ports) options.book.release({ proto, address: hostIp, port });
+    for (const { proto, hostIp, hostPort: port } of publication.ports.filter(isHostPort)) options.book.release({ proto, address: hostIp, port });
     throw error;
   }
 }
 
-function publishOne(request: PortRequest, addresses: readonly string[], options: PublishOptions & { publication: Publication }): void {
+function publishOne(request: PortRequest, wanted: readonly string[], options: PublishOptions & { publication: Publication }): void {
+  const isRouted = (address: string): boolean => (address.includes(':') ? options.target.ipv6 !== '' && options.target.routed6 : options.target.routed4);
+  const addresses = wanted.filter((address) => !isRouted(address));
+  const portsAt = (port: number): PublishedPort[] =>
+    wanted.map((hostIp) => ({ proto: request.proto, containerPort: request.containerPort, hostIp, hostPort: isRouted(hostIp) ? 0 : port }));
+  if (addresses.length === 0) {
+    options.publication.ports.push(...portsAt(0));
+    return;
+  }
   let refused: Error | undefined;
   for (const port of options.book.candidates(request, addresses, options.ephemeral)) {
-    const ports = addresses.map((hostIp): PublishedPort => ({ proto: request.proto, containerPort: request.containerPort, hostIp, hostPort: port }));
+    const ports = portsAt(port);
     try {
-      const sockets = bindAll(ports, options.target);
-      for (const each of ports) options.book.hold({ proto: each.proto, address: each.hostIp, port });
+      const sockets = bindAll(ports.filter(isHostPort), options.target);
+      for (const each of ports.filter(isHostPort)) options.book.hold({ proto: each.proto, address: each.hostIp, port });
       options.publication.ports.push(...ports);
       options.publication.sockets.push(...sockets);
       return;
@@ -113,10 +125,13 @@ function bindAll(ports: readonly PublishedPort[], target: PublishTarget): PortSo
   }
 }
 
+/** A routed one takes no port of the host. */
+export const isHostPort = ({ hostPort: port }: PublishedPort): boolean => port !== 0;
+
 /** Those of the ports that can still be had. */
 export function bindAgain(ports: readonly PublishedPort[], target: PublishTarget): { sockets: PortSocket[]; lost: PublishedPort[] } {
   const sockets: PortSocket[] = [];
-  const lost = ports.filter((port) => {
+  const lost = ports.filter(isHostPort).filter((port) => {
     try {
       sockets.push(...bindAll([port], target));
       return false;

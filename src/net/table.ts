@@ -3,10 +3,11 @@ import type { Cidr } from '../base/cidr.ts';
 import type { Clock } from '../base/clock.ts';
 import { conflict, forbidden, invalid, messageOf, notFound } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import { OPTION, bridgeAddresses, bridgeNameOf, bridgeOptions, isLinkName } from '../core/network/bridge.ts';
+import { OPTION, bridgeAddresses, bridgeNameOf, checkBridge, isLinkName } from '../core/network/bridge.ts';
 import { DEFAULT_ADDRESS_POOLS } from '../core/network/config.ts';
 import type { AddressPool, NetConfig } from '../core/network/config.ts';
-import { resolveIpam, subnetOf, ulaPool } from '../core/network/ipam.ts';
+import { withBorrowed } from '../core/network/configNetworks.ts';
+import { checkIpam, resolveIpam, subnetOf, ulaPool } from '../core/network/ipam.ts';
 import { defaultBridge, defaultBridgeName, differences, emptyNetwork } from '../core/network/predefined.ts';
 import type { NetworkPort, NetworkRecord } from '../core/ports/network.ts';
 import { linkAddresses, routedPrefixes } from './host.ts';
@@ -72,14 +73,15 @@ export class NetworkTable {
 
   /** Checks a request and completes it. From here on its name and subnets are taken; not recorded yet. */
   define(request: NetworkRequest): NetworkRecord {
-    const { bridgeName, ...wanted } = request;
-    if (wanted.driver !== 'bridge') throw forbidden(`only one instance of "${wanted.driver}" network is allowed`);
+    const { bridgeName, ...wanted } = withBorrowed(request, this.list());
+    if (wanted.driver !== 'bridge' && wanted.configOnly !== true) throw forbidden(`only one instance of "${wanted.driver}" network is allowed`);
     if (this.list().some(({ name }) => name === wanted.name)) throw conflict(`network with name ${wanted.name} already exists`);
     const newer = this.#newer.find(({ name }) => name === wanted.name);
     if (newer !== undefined) throw conflict(`network with name ${wanted.name} already exists: ${newer.problem}`);
     if (!wanted.enableIpv4 && !wanted.enableIpv6) throw invalid('IPv4 or IPv6 must be enabled');
     const options = { ...this.#deps.config.defaultNetworkOptions['bridge'], ...wanted.options };
-    bridgeOptions(options);
+    checkBridge({ ...wanted, options });
+    if (wanted.configOnly === true) return this.#lender(wanted);
     const id = this.#deps.newId();
     const bridge = this.#bridgeName(id, bridgeName ?? options[OPTION.name] ?? '');
     const config = resolveIpam({ ...wanted, config: wanted.ipam.config, pools: this.#pools(), taken: this.#subnets(), routed: routedPrefixes() });
@@ -97,6 +99,14 @@ export class NetworkTable {
       pooledSubnets: config.map(({ subnet }) => subnet).filter((subnet) => !given.has(subnet)),
     };
     this.#networks.set(id, network);
+    return network;
+  }
+
+  /** What it lends is kept as it was given: subnets are taken by those who borrow it. */
+  #lender(wanted: Omit<NetworkRequest, 'bridgeName'>): NetworkRecord {
+    checkIpam(wanted.ipam.config);
+    const network: NetworkRecord = { ...wanted, schema: 1, id: this.#deps.newId(), createdNs: this.#deps.clock.nowNs(), scope: 'local', bridge: '' };
+    this.#networks.set(network.id, network);
     return network;
   }
 
@@ -201,6 +211,6 @@ export class NetworkTable {
   }
 
   #subnets(except?: NetworkRecord): Cidr[] {
-    return this.list().filter((network) => network !== except).flatMap(({ ipam }) => ipam.config.map(subnetOf));
+    return this.list().filter((network) => network !== except && network.configOnly !== true).flatMap(({ ipam }) => ipam.config.map(subnetOf));
   }
 }

@@ -78,7 +78,8 @@ export function commandText(path: string, args: readonly string[]): string {
 
 function listPorts(snapshot: ContainerSnapshot): unknown[] {
   if (!isRunning(snapshot)) return [];
-  const published = (snapshot.sandbox?.ports ?? []).map((port) => ({ IP: port.hostIp, PrivatePort: port.containerPort, PublicPort: port.hostPort, Type: port.proto }));
+  // A routed port has none of the host's: it is shown as what it is, exposed.
+  const published = (snapshot.sandbox?.ports ?? []).filter(({ hostPort }) => hostPort !== 0).map((port) => ({ IP: port.hostIp, PrivatePort: port.containerPort, PublicPort: port.hostPort, Type: port.proto }));
   const exposed = snapshot.record.config.exposedPorts.flatMap((text) => {
     const [port = '', proto = 'tcp'] = text.split('/');
     const taken = published.some((each) => each.PrivatePort === Number(port) && each.Type === proto);
@@ -188,7 +189,7 @@ function networkSettings(snapshot: ContainerSnapshot, networkIds: ReadonlyMap<st
 function inspectPorts(snapshot: ContainerSnapshot): Record<string, { HostIp: string; HostPort: string }[] | null> {
   const ports: Record<string, { HostIp: string; HostPort: string }[] | null> = {};
   for (const port of snapshot.record.config.exposedPorts) ports[port] = null;
-  for (const port of snapshot.sandbox?.ports ?? []) (ports[portKey(port)] ??= []).push({ HostIp: port.hostIp, HostPort: String(port.hostPort) });
+  for (const port of snapshot.sandbox?.ports ?? []) (ports[portKey(port)] ??= []).push({ HostIp: port.hostIp, HostPort: port.hostPort === 0 ? '' : String(port.hostPort) });
   return ports;
 }
 

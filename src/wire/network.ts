@@ -46,9 +46,13 @@ const ENABLE_IPV6 = 'com.docker.network.enable_ipv6';
 /** What a body asks of the network room, Docker's defaults filled in. */
 export function networkRequest(body: Infer<typeof NetworkCreateBody>): Parameters<NetworkPort['create']>[0] & { driver: string } {
   const { [ENABLE_IPV4]: v4, [ENABLE_IPV6]: v6, ...options } = body.options;
+  const driver = body.driver === '' || body.driver === 'default' ? 'bridge' : body.driver;
   return {
     name: body.name,
-    driver: (body.driver === '' || body.driver === 'default' ? 'bridge' : body.driver) as NetworkRecord['driver'],
+    // Nothing drives a network that only lends its configuration.
+    driver: (body.configOnly ? 'null' : driver) as NetworkRecord['driver'],
+    ...(body.configOnly ? { configOnly: true } : {}),
+    ...(body.configFrom === null || body.configFrom.network === '' ? {} : { configFrom: body.configFrom.network }),
     enableIpv4: body.enableIpv4 ?? boolOption(ENABLE_IPV4, v4, true),
     enableIpv6: body.enableIpv6 ?? boolOption(ENABLE_IPV6, v6, false),
     internal: body.internal,
@@ -113,8 +117,8 @@ export function networkView(network: NetworkRecord, attached: readonly AttachedC
     Internal: network.internal,
     Attachable: network.attachable,
     Ingress: network.ingress,
-    ConfigFrom: { Network: '' },
-    ConfigOnly: false,
+    ConfigFrom: { Network: network.configFrom ?? '' },
+    ConfigOnly: network.configOnly === true,
     Containers: Object.fromEntries(attached.map(({ containerId, name, endpoint }) => [containerId, {
       Name: name,
       EndpointID: endpoint.id,

@@ -17,6 +17,7 @@ export const OPTION = {
   inhibitIpv4: `${PREFIX}inhibit_ipv4`,
   gatewayMode4: `${PREFIX}gateway_mode_ipv4`,
   gatewayMode6: `${PREFIX}gateway_mode_ipv6`,
+  trusted: `${PREFIX}trusted_host_interfaces`,
   mtu: 'com.docker.network.driver.mtu',
   source4: 'com.docker.network.host_ipv4',
   source6: 'com.docker.network.host_ipv6',
@@ -42,6 +43,14 @@ export function endpointSysctls(driverOpts: Readonly<Record<string, string>>): s
 /** Auxiliary address under which Docker records `--default-gateway`. */
 export const DEFAULT_GATEWAY_AUX = { 4: 'DefaultGatewayIPv4', 6: 'DefaultGatewayIPv6' } as const;
 
+/**
+ * How containers are reached from outside (Docker 28): `nat`: by published ports of the host; `nat-unprotected`: all their
+ * own ports too; `routed`: their published ports, at their own addresses, without translation; `isolated`: not at all, the
+ * host has no address on the network (internal ones only).
+ */
+export type GatewayMode = 'nat' | 'nat-unprotected' | 'routed' | 'isolated';
+const GATEWAY_MODES: readonly string[] = ['nat', 'nat-unprotected', 'routed', 'isolated'] satisfies GatewayMode[];
+
 export interface BridgeOptions {
   readonly masquerade: boolean;
   readonly icc: boolean;
@@ -52,8 +61,10 @@ export interface BridgeOptions {
   readonly source4: string;
   readonly source6: string;
   readonly linkPrefix: string;
-  readonly open4: boolean;
-  readonly open6: boolean;
+  readonly mode4: GatewayMode;
+  readonly mode6: GatewayMode;
+  /** Links of the host from which published ports are reached at the containers' own addresses. */
+  readonly trusted: readonly string[];
 }
 
 const LINK_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/;
@@ -77,8 +88,9 @@ export function bridgeOptions(options: Readonly<Record<string, string>>): Bridge
     source4: address(options, OPTION.source4, 4),
     source6: address(options, OPTION.source6, 6),
     linkPrefix,
-    open4: isOpen(options, OPTION.gatewayMode4),
-    open6: isOpen(options, OPTION.gatewayMode6),
+    mode4: gatewayMode(options, OPTION.gatewayMode4),
+    mode6: gatewayMode(options, OPTION.gatewayMode6),
+    trusted: trustedLinks(options[OPTION.trusted] ?? ''),
   };
 }
 
@@ -98,13 +110,25 @@ function address(options: Readonly<Record<string, string>>, name: string, family
   return formatAddress(parsed);
 }
 
-function isOpen(options: Readonly<Record<string, string>>, name: string): boolean {
-  switch (options[name] ?? '') {
-    case '':
-    case 'nat': return false;
-    case 'nat-unprotected': return true;
-    default: throw invalid(`unknown gateway mode ${options[name]}`);
-  }
+function gatewayMode(options: Readonly<Record<string, string>>, name: string): GatewayMode {
+  const mode = options[name] ?? '';
+  if (mode === '') return 'nat';
+  if (!GATEWAY_MODES.includes(mode)) throw invalid(`unknown gateway mode ${mode}`);
+  return mode as GatewayMode;
+}
+
+/** `eth1:vxlan.1`. */
+function trustedLinks(text: string): string[] {
+  const names = text.split(':').filter((name) => name !== '');
+  const wrong = names.find((name) => !isLinkName(name));
+  if (wrong !== undefined) throw invalid(`${OPTION.trusted}: invalid interface name "${wrong}"`);
+  return names;
+}
+
+/** What only the network as a whole can tell of its options. */
+export function checkBridge(network: Pick<NetworkRecord, 'options' | 'internal'>): void {
+  const { mode4, mode6 } = bridgeOptions(network.options);
+  if ([mode4, mode6].includes('isolated') && !network.internal) throw invalid('gateway mode \'isolated\' can only be used for an internal network');
 }
 
 export const isPredefined = (name: string): boolean => name === 'bridge' || name === 'host' || name === 'none';
@@ -116,9 +140,10 @@ const familyOf = (entry: IpamConfig): 4 | 6 => subnetOf(entry).family;
 
 /** Addresses that the bridge itself has, with prefix lengths. */
 export function bridgeAddresses(network: NetworkRecord): { address: string; prefixLength: number }[] {
-  const { inhibitIpv4 } = bridgeOptions(network.options);
+  const { inhibitIpv4, mode4, mode6 } = bridgeOptions(network.options);
+  const without = { 4: inhibitIpv4 || mode4 === 'isolated', 6: mode6 === 'isolated' };
   return network.ipam.config
-    .filter((entry) => entry.gateway !== '' && !(inhibitIpv4 && familyOf(entry) === 4))
+    .filter((entry) => entry.gateway !== '' && !without[familyOf(entry)])
     .map((entry) => ({ address: entry.gateway, prefixLength: subnetOf(entry).length }));
 }
 
@@ -138,8 +163,15 @@ export function gatewayEndpoint(endpoints: readonly EndpointRecord[], family: 4 
     .toSorted((a, b) => b.request.gwPriority - a.request.gwPriority || (a.networkName < b.networkName ? -1 : 1))[0];
 }
 
+export interface FilterUse {
+  readonly v4: boolean;
+  readonly v6: boolean;
+  /** `--allow-direct-routing`. */
+  readonly direct: boolean;
+}
+
 /** How the packet filter sees a bridge network. */
-export function firewallNetwork(network: NetworkRecord, filters: { v4: boolean; v6: boolean }): FirewallNetwork {
+export function firewallNetwork(network: NetworkRecord, filters: FilterUse): FirewallNetwork {
   const options = bridgeOptions(network.options);
   const subnets = (family: 4 | 6): string[] => network.ipam.config.filter((entry) => familyOf(entry) === family).map((entry) => entry.subnet);
   return {
@@ -148,11 +180,19 @@ export function firewallNetwork(network: NetworkRecord, filters: { v4: boolean; 
     icc: options.icc,
     subnets4: filters.v4 ? subnets(4) : [],
     subnets6: filters.v6 ? subnets(6) : [],
-    masquerade4: options.masquerade,
-    masquerade6: options.masquerade,
+    masquerade4: options.masquerade && options.mode4 !== 'routed',
+    masquerade6: options.masquerade && options.mode6 !== 'routed',
     source4: options.source4,
     source6: options.source6,
-    open4: options.open4 || !filters.v4,
-    open6: options.open6 || !filters.v6,
+    reach4: filters.v4 ? reachOf(options.mode4, filters) : 'open',
+    reach6: filters.v6 ? reachOf(options.mode6, filters) : 'open',
+    ping4: options.mode4 === 'routed',
+    ping6: options.mode6 === 'routed',
+    trusted: options.trusted,
   };
+}
+
+function reachOf(mode: GatewayMode, filters: FilterUse): FirewallNetwork['reach4'] {
+  if (mode === 'nat-unprotected') return 'open';
+  return mode === 'routed' || filters.direct ? 'published' : 'translated';
 }

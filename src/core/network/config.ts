@@ -30,6 +30,8 @@ export interface NetConfig {
   /** Packet filter rules; without them published ports are served by relays. */
   iptables: boolean;
   ip6tables: boolean;
+  /** Published ports are reached at the containers' own addresses too. */
+  allowDirectRouting: boolean;
   /** Relays for what address translation cannot serve (`::1`, v6 to containers without v6). */
   userlandProxy: boolean;
   /** `--ip`: where ports are published that name no address. Empty: on all. */
@@ -66,6 +68,7 @@ export const defaultNetConfig = (): NetConfig => ({
   ipForwardNoDrop: false,
   iptables: true,
   ip6tables: true,
+  allowDirectRouting: false,
   userlandProxy: true,
   defaultHostIp: '',
   defaultAddressPools: [],

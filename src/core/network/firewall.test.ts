@@ -16,8 +16,11 @@ const network: fc.Arbitrary<FirewallNetwork> = fc.record({
   masquerade6: fc.boolean(),
   source4: fc.constantFrom('', '192.0.2.1'),
   source6: fc.constant(''),
-  open4: fc.boolean(),
-  open6: fc.boolean(),
+  reach4: fc.constantFrom('translated', 'published', 'open'),
+  reach6: fc.constantFrom('translated', 'published', 'open'),
+  ping4: fc.boolean(),
+  ping6: fc.boolean(),
+  trusted: fc.constantFrom([], ['eth1'], ['eth1', 'vxlan.1']),
 });
 const port: fc.Arbitrary<FirewallPort> = fc.record({
   proto: fc.constantFrom('tcp', 'udp', 'sctp'),
@@ -30,6 +33,8 @@ const uniquely = <T>(arbitrary: fc.Arbitrary<T>, by: (value: T) => string) => fc
 const ruleset: fc.Arbitrary<Ruleset> = fc.record({
   networks: uniquely(network, (n) => n.bridge),
   ports: uniquely(port, (p) => `${p.proto} ${p.hostIp} ${p.hostPort}`),
+  direct: fc.uniqueArray(fc.record({ proto: fc.constantFrom('tcp', 'udp'), address: address4, port: fc.integer({ min: 1, max: 65535 }) }), { maxLength: 3, selector: ({ proto, address, port: number }) => `${proto} ${address} ${number}` }),
+  links: fc.uniqueArray(fc.record({ from: address4, proto: fc.constantFrom('tcp', 'udp'), address: address4, port: fc.integer({ min: 1, max: 65535 }) }), { maxLength: 3, selector: (link) => JSON.stringify(link) }),
   dropOthers: fc.boolean(),
 }).map(desiredRuleset);
 
@@ -132,7 +137,7 @@ test('whatever was removed, doubled, shuffled or added comes right again', () =>
 });
 
 test('what stands right keeps its handle', () => {
-  const wanted = desiredRuleset({ networks: [], ports: [], dropOthers: false });
+  const wanted = desiredRuleset({ networks: [], ports: [], direct: [], links: [], dropOthers: false });
   const table = new Table();
   table.run(planFirewall(wanted, undefined));
   const forward = table.chains.get('forward') ?? assert.fail();
@@ -145,8 +150,8 @@ test('what stands right keeps its handle', () => {
 
 test('one more published port is one element', () => {
   const one: FirewallPort = { proto: 'tcp', hostIp: '0.0.0.0', hostPort: 8080, address: '172.17.0.2', port: 80 };
-  const without = desiredRuleset({ networks: [], ports: [], dropOthers: false });
-  const withOne = desiredRuleset({ networks: [], ports: [one], dropOthers: false });
+  const without = desiredRuleset({ networks: [], ports: [], direct: [], links: [], dropOthers: false });
+  const withOne = desiredRuleset({ networks: [], ports: [one], direct: [], links: [], dropOthers: false });
   const present = (of: Ruleset) => (set: string) => of.sets[set] ?? new Map<string, Element>();
   const element: Element = { key: ['tcp', 8080], data: ['172.17.0.2', 80] };
   assert.deepEqual(planElements(withOne, present(without)), [{ verb: 'add', set: 'anyport4', element }]);
@@ -154,7 +159,7 @@ test('one more published port is one element', () => {
 });
 
 test('a table of another shape is replaced in the same transaction', () => {
-  const wanted = desiredRuleset({ networks: [], ports: [], dropOthers: false });
+  const wanted = desiredRuleset({ networks: [], ports: [], direct: [], links: [], dropOthers: false });
   const observed = parseRuleset([{ chain: { name: 'old' } }]);
   assert.equal(planFirewall(wanted, observed)[0], 'delete table inet moored');
 });

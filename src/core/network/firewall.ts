@@ -24,9 +24,30 @@ export interface FirewallNetwork {
   /** Source address of outgoing traffic instead of masquerading, or empty. */
   readonly source4: string;
   readonly source6: string;
-  /** Containers' unpublished ports can be reached from outside (gateway mode nat-unprotected). */
-  readonly open4: boolean;
-  readonly open6: boolean;
+  /** What of its containers is reached from outside at their own addresses, per family. */
+  readonly reach4: DirectReach;
+  readonly reach6: DirectReach;
+  /** They answer to ICMP from outside (gateway mode routed). */
+  readonly ping4: boolean;
+  readonly ping6: boolean;
+  /** Links of the host that reach published ports in any case. */
+  readonly trusted: readonly string[];
+}
+
+/** Nothing (only what is translated from a port of the host), published ports, or all ports. */
+export type DirectReach = 'translated' | 'published' | 'open';
+
+/** A port of a container, at its own address. */
+export interface ContainerPort {
+  readonly proto: 'tcp' | 'udp' | 'sctp';
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One container may reach a port of another on a network whose containers otherwise do not reach each other. */
+export interface FirewallLink extends ContainerPort {
+  /** The v4 address of the one that may. */
+  readonly from: string;
 }
 
 /** A published port that the filter translates: both addresses of one family. */
@@ -72,6 +93,9 @@ const ifname = ['ifname'];
 const SETS: Readonly<Record<string, { readonly key: readonly string[]; readonly data?: readonly string[] }>> = {
   bridges: { key: ifname },
   internal: { key: ifname },
+  links4: { key: ['ipv4_addr', 'ipv4_addr', 'inet_proto', 'inet_service'] },
+  published4: { key: ['ipv4_addr', 'inet_proto', 'inet_service'] },
+  published6: { key: ['ipv6_addr', 'inet_proto', 'inet_service'] },
   same: { key: ['ifname', 'ifname'] },
   ports4: { key: ['inet_proto', 'ipv4_addr', 'inet_service'], data: ['ipv4_addr', 'inet_service'] },
   anyport4: { key: ['inet_proto', 'inet_service'], data: ['ipv4_addr', 'inet_service'] },
@@ -95,6 +119,9 @@ export function portElement(port: FirewallPort): { map: string; element: Element
 export interface FirewallRequest {
   readonly networks: readonly FirewallNetwork[];
   readonly ports: readonly FirewallPort[];
+  /** Published ports that can be reached at their containers' own addresses from somewhere. */
+  readonly direct: readonly ContainerPort[];
+  readonly links: readonly FirewallLink[];
   /** Drop what is forwarded and concerns no network of ours (see NetConfig.ipForward). */
   readonly dropOthers: boolean;
 }
@@ -115,6 +142,8 @@ export function desiredRuleset(request: FirewallRequest): Ruleset {
     const { map, element } = portElement(port);
     add(map, element);
   }
+  for (const { address, proto, port } of request.direct) add(address.includes(':') ? 'published6' : 'published4', { key: [address, proto, port] });
+  for (const { from, address, proto, port } of request.links) add('links4', { key: [from, address, proto, port] });
   return { sets, chains: chainsOf(networks, request.dropOthers) };
 }
 
@@ -166,19 +195,39 @@ function postroutingOf(networks: readonly FirewallNetwork[]): string[] {
 }
 
 function forwardOf(networks: readonly FirewallNetwork[]): string[] {
-  const open = networks.flatMap(({ bridge, open4, open6 }) => [
-    ...(open4 ? [`oifname "${bridge}" iifname != @bridges meta nfproto ipv4 accept`] : []),
-    ...(open6 ? [`oifname "${bridge}" iifname != @bridges meta nfproto ipv6 accept`] : []),
+  const reached = networks.flatMap(({ bridge, reach4, reach6, ping4, ping6, trusted }) => [
+    ...reachRules({ bridge, protocol: 'ip', reach: reach4, ping: ping4, trusted }),
+    ...reachRules({ bridge, protocol: 'ip6', reach: reach6, ping: ping6, trusted }),
   ]);
   return [
     'iifname . oifname @same accept',
-    'iifname @internal drop',
+    // Their bridge ports are isolated: they meet here, the host standing in for each (proxy ARP).
+    'ip saddr . ip daddr . meta l4proto . th dport @links4 accept',    'iifname @internal drop',
     'oifname @internal drop',
     'oifname @bridges ct state established,related accept',
     'oifname @bridges ct status dnat accept',
-    ...open,
+    ...reached,
     'oifname @bridges drop',
     'iifname @bridges accept',
+  ];
+}
+
+interface Reached {
+  readonly bridge: string;
+  readonly protocol: 'ip' | 'ip6';
+  readonly reach: DirectReach;
+  readonly ping: boolean;
+  readonly trusted: readonly string[];
+}
+
+function reachRules({ bridge, protocol, reach, ping, trusted }: Reached): string[] {
+  const [family, icmp, set] = protocol === 'ip' ? ['ipv4', 'icmp', 'published4'] : ['ipv6', 'ipv6-icmp', 'published6'];
+  const published = `oifname "${bridge}" ${protocol} daddr . meta l4proto . th dport @${set} accept`;
+  return [
+    ...(reach === 'open' ? [`oifname "${bridge}" iifname != @bridges meta nfproto ${family} accept`] : []),
+    ...(reach === 'published' ? [published] : []),
+    ...(reach === 'translated' && trusted.length > 0 ? [`iifname { ${trusted.map((name) => `"${name}"`).join(', ')} } ${published}`] : []),
+    ...(ping ? [`oifname "${bridge}" meta nfproto ${family} meta l4proto ${icmp} accept`] : []),
   ];
 }
 

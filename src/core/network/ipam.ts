@@ -62,8 +62,7 @@ export interface IpamRequest {
 
 /** Completes what a user asked for: a subnet for each family in use, a gateway for each subnet. Throws in Docker's words. */
 export function resolveIpam(request: IpamRequest): IpamConfig[] {
-  const problems = request.config.flatMap((entry) => problemsOf(entry));
-  if (problems.length > 0) throw invalid(`invalid network config:\n${problems.join('\n')}`);
+  checkIpam(request.config);
   const wanted = request.config.filter((entry) => familyIsOn(request, parseCidr(entry.subnet)?.cidr.family));
   const given = wanted.filter((entry) => entry.subnet !== '');
   const taken = [...request.taken];
@@ -83,6 +82,12 @@ export function resolveIpam(request: IpamRequest): IpamConfig[] {
     resolved.push(withGateway({ ...(bare ?? EMPTY_IPAM), subnet: formatCidr(subnet) }, subnet));
   }
   return resolved;
+}
+
+/** Throws if what is given does not fit together. */
+export function checkIpam(config: readonly IpamConfig[]): void {
+  const problems = config.flatMap((entry) => problemsOf(entry));
+  if (problems.length > 0) throw invalid(`invalid network config:\n${problems.join('\n')}`);
 }
 
 const EMPTY_IPAM: IpamConfig = { subnet: '', ipRange: '', gateway: '', auxAddresses: {} };

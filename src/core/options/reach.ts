@@ -16,6 +16,7 @@ import { OPTIONS } from './table.ts';
 export type Reach = 'creation' | 'start' | 'networks' | 'default network' | 'root' | 'now';
 
 export const REACH: Partial<Readonly<Record<OptionName, Reach>>> = {
+  allowDirectRouting: 'now',
   bip: 'default network',
   bip6: 'default network',
   bridge: 'default network',

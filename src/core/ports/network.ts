@@ -18,6 +18,10 @@ export interface NetworkRecord {
   ipam: { driver: string; options: Record<string, string>; config: IpamConfig[] };
   /** Those subnets of `ipam` that were taken from the pools: static addresses are for subnets that the user gave. */
   pooledSubnets?: string[];
+  /** It only lends its configuration to others, and nobody can be on it (`--config-only`). */
+  configOnly?: boolean;
+  /** The network that lent its configuration, by name. */
+  configFrom?: string;
   /** Name of the bridge link (`docker0`, `br-<12 hex>`), empty for host and none. */
   bridge: string;
 }
@@ -55,6 +59,7 @@ export interface PublishedPort {
   proto: 'tcp' | 'udp' | 'sctp';
   containerPort: number;
   hostIp: string;
+  /** 0: none; it is reached at the container's own address (gateway mode routed). */
   hostPort: number;
 }
 
@@ -75,13 +80,24 @@ export interface SandboxRequest {
   portBindings: Record<string, { hostIp: string; hostPort: string }[]>;
   exposedPorts: string[];
   publishAllPorts: boolean;
+  /** Legacy links of the default network. */
+  links: LinkedPorts[];
   sysctls: Record<string, string>;
+}
+
+/** Ports of another container that a container may reach where containers otherwise do not reach each other (`icc=false`). */
+export interface LinkedPorts {
+  containerId: string;
+  /** `80/tcp`. */
+  ports: string[];
 }
 
 export interface Sandbox {
   netnsPath: string;
   endpoints: EndpointRecord[];
   ports: PublishedPort[];
+  /** Absent in older records. */
+  links?: LinkedPorts[];
 }
 
 /** How a container's network came up. The sockets are the caller's to pass on to the shim and close. */
@@ -110,6 +126,8 @@ export interface NetworkPort {
   closeSockets(sockets: readonly PortSocket[]): void;
   /** Takes down what `up` made; idempotent, also for half of it. */
   down(containerId: string, sandbox: Sandbox): Promise<void>;
+  /** Other links than before, at once. */
+  link(containerId: string, sandbox: Sandbox, links: LinkedPorts[]): Promise<Sandbox>;
   connect(containerId: string, sandbox: Sandbox, endpoint: { networkId: string; request: EndpointRequest; dnsNames: string[] }): Promise<Sandbox>;
   disconnect(containerId: string, sandbox: Sandbox, networkId: string): Promise<Sandbox>;
 
