@@ -5,6 +5,7 @@
 import { messageOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import { eventsOf, foldEntry } from '../core/container/view.ts';
+import { probeCommand } from '../core/oci/process.ts';
 import type { JournalEntry, ShimHandle, WatchEnd } from '../core/ports/shim.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
@@ -28,7 +29,8 @@ export function applyEntry(ctx: EngineContext, container: Container, entry: Jour
     container.notify('exit');
   }
   if (entry.seq <= told) return;
-  for (const event of eventsOf(entry, container.subject)) ctx.events.publish(event);
+  const probe = probeCommand(container.record.config)?.join(' ') ?? '';
+  for (const event of eventsOf(entry, container.subject, probe)) ctx.events.publish(event);
 }
 
 /**

@@ -56,6 +56,15 @@ test('times are whole, to the nanosecond', async () => {
   await daemon.ok('volume', 'rm', 'stamped');
 });
 
+test('a health probe is an exec session with the command that was configured', async () => {
+  const since = seconds();
+  const id = await daemon.ok('run', '-d', '--health-cmd', 'test -e /bin/sh', '--health-interval', '200ms', 'busybox', 'sleep', '600');
+  await daemon.untilState(id, (state) => state.Health.Log.length >= 2);
+  const probes = (await between(since, { container: [id], type: ['container'] })).filter(({ Action }) => Action.startsWith('exec_'));
+  assert.deepEqual(actions(probes.slice(0, 3)), ['container exec_create: /bin/sh -c test -e /bin/sh', 'container exec_start: /bin/sh -c test -e /bin/sh', 'container exec_die']);
+  await daemon.ok('rm', '-f', id);
+});
+
 test('stop, restart, pause, rename, update, kill, exec, health', async () => {
   const id = await daemon.ok('run', '-d', '--name', 'busy', '--health-cmd', 'true', '--health-interval', '30s', 'busybox', 'sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done');
   const during = async (...args: string[]): Promise<Event[]> => {

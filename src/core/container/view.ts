@@ -79,8 +79,8 @@ export const attributesOf = (subject: EventSubject): Record<string, string> => (
 /** Docker shows an exit that nobody saw as 255. */
 export const shownExitCode = (code: ExitCode): number => (code === 'unknown' ? 255 : code);
 
-/** The events that one journal entry is published as; most are one, some none. */
-export function eventsOf(entry: JournalEntry, subject: EventSubject): EngineEvent[] {
+/** The events that one journal entry is published as; most are one, some none. `probe`: the health probe's command, of whom its exec entries are. */
+export function eventsOf(entry: JournalEntry, subject: EventSubject, probe: string): EngineEvent[] {
   const make = (action: string, more: Record<string, string> = {}): EngineEvent[] => [
     { type: 'container', action, actorId: subject.id, attributes: { ...attributesOf(subject), ...more }, timeNs: entry.time, shimSeq: entry.seq },
   ];
@@ -96,9 +96,9 @@ export function eventsOf(entry: JournalEntry, subject: EventSubject): EngineEven
     case 'health':
       return make(`health_status: ${entry.status}`);
     case 'exec-create':
-      return make(`exec_create: ${entry.command}`, { execID: entry.exec });
+      return make(`exec_create: ${probe}`, { execID: entry.exec });
     case 'exec-start':
-      return make(`exec_start: ${entry.exec}`, { execID: entry.exec });
+      return make(`exec_start: ${probe}`, { execID: entry.exec });
     case 'exec-die':
       return make('exec_die', { execID: entry.exec, exitCode: String(shownExitCode(entry.exitCode)) });
     case 'kill':

@@ -79,7 +79,8 @@ export function probeProcess(input: ProcessInput): OciProcess | undefined {
   return execProcess(input, { args, env: [], workingDir: '', privileged: false, tty: false });
 }
 
-function probeCommand({ healthcheck, shell }: ContainerConfig): string[] | undefined {
+/** The health probe's program and arguments, or undefined if there is no probe to run. */
+export function probeCommand({ healthcheck, shell }: ContainerConfig): string[] | undefined {
   const [kind, ...rest] = healthcheck?.test ?? [];
   if (kind === 'CMD') return rest;
   if (kind === 'CMD-SHELL') return [...(shell.length > 0 ? shell : DEFAULT_SHELL), ...rest];
