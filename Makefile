@@ -27,6 +27,7 @@ run: build
 
 test: build
 	@scripts/docker-cli >/dev/null
+	@scripts/docker-compose >/dev/null
 	@$(RUN_TESTS)
 
 test-unit: build

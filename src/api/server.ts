@@ -139,11 +139,14 @@ export interface ApiServer {
   close(): Promise<void>;
 }
 
+/** A client that has no more input ends its side, and still wants the output. Node's HTTP server sees to it, its HTTPS server does not. */
+const HALF_OPEN = { allowHalfOpen: true };
+
 /** A server for the handler, not yet listening; with `tls` it speaks HTTPS. */
 export function createApiServer(handler: RequestListener, tls?: TlsOptions): ApiServer {
   // Docker clients upload for hours, idle for days and send long headers; Go's server has the same bounds.
   const limits = { requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0, maxHeaderSize: 1024 * 1024, noDelay: true };
-  const server = tls === undefined ? http.createServer(limits, handler) : https.createServer({ ...limits, ...tls }, handler);
+  const server = tls === undefined ? http.createServer(limits, handler) : https.createServer({ ...limits, ...HALF_OPEN, ...tls }, handler);
   server.timeout = 0;
   const sockets = new Set<Socket>();
   const track = (socket: Socket) => {
