@@ -111,6 +111,15 @@ for (const [name, spoiled, level, text] of CONTAINER_CASES) {
   });
 }
 
+test('shims of another release are told on one line, with what can be done', () => {
+  const other = (name: string, contract: string): ContainerFacts => ({ ...wellContainer, name, shimStatus: { ...wellStatus, shimVersion: '0.0.9', contract } });
+  const told = (...containers: ContainerFacts[]): string[] => check({ host: wellHost, containers }).filter(({ check: name }) => name === 'shims').map(({ level, text, advice }) => `${level} ${text} -> ${advice}`);
+  assert.deepEqual(told(wellContainer), []);
+  assert.deepEqual(told(other('web', '1.1'), wellContainer), ['note of another release than the installed 0.1.0: web (0.0.9) -> moored shim-upgrade --all replaces them in place']);
+  assert.match(told(other('web', '1.1'), other('old', '1.0'))[0] ?? '', /web \(0\.0\.9\), old \(0\.0\.9\) -> they are replaced when their containers stop/);
+  assert.deepEqual(told({ ...other('gone', '1.0'), shim: 'gone', init: 'gone' }), []);
+});
+
 test('what does not run needs nothing but its record', () => {
   const stopped: ContainerFacts = { ...wellContainer, desired: 'stopped', shim: 'gone', init: 'gone', shimStatus: undefined, status: { kind: 'missing' }, sandbox: { kind: 'missing' }, netnsPinned: undefined, rootfs: undefined };
   assert.deepEqual(notOk(wellHost, [stopped]), []);

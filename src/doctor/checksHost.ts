@@ -10,7 +10,7 @@ import { sizeText } from './sizeText.ts';
 type Check = (facts: Facts) => Finding | Finding[];
 
 const CHECKS: readonly Check[] = [
-  privileges, daemon, configuration, liveRestore, checkUnit, dataRoot, dataFormat, execRoot, shimProgram, runtime, kernel, packetFilter, pipeLimit, storage, network, options, resolver, records, strays,
+  privileges, daemon, configuration, liveRestore, checkUnit, dataRoot, dataFormat, execRoot, shimProgram, shimVersions, runtime, kernel, packetFilter, pipeLimit, storage, network, options, resolver, records, strays,
 ];
 
 export const checkHost = (facts: Facts): Finding[] => CHECKS.flatMap((check) => check(facts));
@@ -95,6 +95,19 @@ function shimProgram({ host: { shim } }: Facts): Finding {
     return host({ level: 'problem', check: 'moored-shim', text: `${shim.path} speaks contract ${shim.contract || 'unknown'}, this release ${CONTRACT_MAJOR}`, advice: 'install the shim of this release' });
   }
   return ok('moored-shim', `${shim.path} ${shim.version}, contract ${shim.contract}`);
+}
+
+/** Contract 1.0 knows no replacement in place. */
+const UPGRADABLE_SINCE = 1;
+
+/** Shims of another release: they go on working, with what they know. */
+function shimVersions({ host: { shim }, containers }: Facts): Finding[] {
+  const others = containers.filter((container) => isAlive(container) && container.shimStatus !== undefined && container.shimStatus.shimVersion !== shim.version);
+  if (shim.version === '' || others.length === 0) return [];
+  const names = others.map(({ name, id, shimStatus }) => `${name || id.slice(0, 12)} (${shimStatus?.shimVersion})`).join(', ');
+  const inPlace = others.every(({ shimStatus }) => Number(shimStatus?.contract.split('.')[1]) >= UPGRADABLE_SINCE);
+  const advice = inPlace ? 'moored shim-upgrade --all replaces them in place' : 'they are replaced when their containers stop; moored shim-upgrade --all replaces in place those that can be';
+  return [host({ level: 'note', check: 'shims', text: `of another release than the installed ${shim.version}: ${names}`, advice })];
 }
 
 function runtime({ host: { runtime: found } }: Facts): Finding {
