@@ -1,5 +1,5 @@
 /** The kernel's side of networks: bridges on the host, and what lies inside a container's namespace. */
-import { randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { internal, messageOf } from '../base/errors.ts';
 import { ALIAS, planBridge, planLinks } from '../core/network/links.ts';
@@ -46,7 +46,7 @@ export function ensureBridge(wanted: WantedBridge): void {
 
 function carryOut(socket: RouteSocket, step: LinkStep): void {
   switch (step.kind) {
-    case 'create-bridge': return socket.addBridge(step.name, { mac: randomMac(), mtu: step.mtu === 0 ? 1500 : step.mtu, alias: step.alias });
+    case 'create-bridge': return socket.addBridge(step.name, { mac: macFrom(step.alias), mtu: step.mtu === 0 ? 1500 : step.mtu, alias: step.alias });
     case 'set-up': return socket.setLink(step.name, { up: true });
     case 'set-mtu': return socket.setLink(step.name, { mtu: step.mtu });
     case 'set-alias': return socket.setLink(step.name, { alias: step.alias });
@@ -64,9 +64,19 @@ function indexOf(socket: RouteSocket, name: string): number {
   return link.index;
 }
 
-/** Locally administered, unicast; a bridge with an address of its own does not take over its ports'. */
-function randomMac(): string {
-  return `02:42:${[...randomBytes(4)].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
+/**
+ * Locally administered, unicast; a bridge with an address of its own does not take over its ports'. Always the same for a
+ * network: containers go on with what they know of their gateway when its bridge had to be made again.
+ */
+function macFrom(alias: string): string {
+  return `02:42:${createHash('sha256').update(alias).digest('hex').slice(0, 8).replaceAll(/..(?=.)/g, '$&:')}`;
+}
+
+/** Those of the names that no link of the host has. */
+export function missingLinks(names: readonly string[]): Set<string> {
+  using socket = new RouteSocket();
+  const present = new Set(socket.links().map(({ name }) => name));
+  return new Set(names.filter((name) => !present.has(name)));
 }
 
 /** A namespace with nothing but its loopback. */

@@ -16,9 +16,10 @@ import { portRequests } from '../core/network/ports.ts';
 import type { PortRequest } from '../core/network/ports.ts';
 import type { EndpointRecord, LinkedPorts, NetworkPort, NetworkRecord, PortSocket, Sandbox, SandboxRequest, SandboxUp, PublishedPort } from '../core/ports/network.ts';
 import { Firewall } from './firewall.ts';
+import { forwardingIsOurs, noteForwarding } from './forwarding.ts';
 import { canIsolate, enableForwarding, setBridgeSysctls } from './host.ts';
 import { HostPorts } from './hostPorts.ts';
-import { attach, deleteLink, ensureBridge, freeLinkName, makeNamespace, reconcileLinks, removeNetns, setGateways } from './links.ts';
+import { attach, deleteLink, ensureBridge, freeLinkName, makeNamespace, missingLinks, reconcileLinks, removeNetns, setGateways } from './links.ts';
 import type { Attachment } from './links.ts';
 import { bindAgain, closeSockets, translationOf } from './publish.ts';
 import type { Publication, PublishTarget } from './publish.ts';
@@ -59,7 +60,9 @@ export class Network implements NetworkPort {
     const network = this.#table.define(request);
     try {
       if (network.driver === 'bridge') {
+        const before = this.#dropOthers;
         this.#prepareHost();
+        if (this.#dropOthers !== before) await this.#noteForwarding();
         ensureBridge(this.#wantedBridge(network));
         this.#bridgeSysctls(network);
         await this.#filter();
@@ -191,7 +194,35 @@ export class Network implements NetworkPort {
     for (const step of steps) logger.info('link mended', { ...step });
     this.#pending.push(...failures);
     for (const network of this.#table.bridges()) this.#bridgeSysctls(network);
+    this.#joinAgain(running);
     await this.#restoreFilter();
+    await this.#noteForwarding();
+  }
+
+  async #noteForwarding(): Promise<void> {
+    const { directory, logger } = this.#deps;
+    try {
+      if (forwardingIsOurs(directory) !== this.#dropOthers) await noteForwarding(directory, this.#dropOthers);
+    } catch (error) {
+      logger.warn('could not note who made the host forward packets', { error: messageOf(error) });
+    }
+  }
+
+  /** Containers whose links somebody deleted get them again, with the addresses they had. */
+  #joinAgain(running: readonly { containerId: string; sandbox: Sandbox }[]): void {
+    const missing = missingLinks(running.flatMap(({ sandbox }) => sandbox.endpoints.map(({ hostLink }) => hostLink).filter((link) => link !== '')));
+    if (missing.size === 0) return;
+    for (const { containerId, sandbox } of running) {
+      const lost = sandbox.endpoints.filter(({ hostLink, networkId }) => missing.has(hostLink) && this.#table.get(networkId) !== undefined);
+      if (lost.length === 0) continue;
+      try {
+        attach(sandbox.netnsPath, containerId, this.#attachments(lost));
+        this.#setGateways(sandbox);
+        for (const { link, networkName } of lost) this.#deps.logger.warn('a link of a container was gone and was made again', { container: containerId, link, network: networkName });
+      } catch (error) {
+        this.#pending.push(`container ${containerId.slice(0, 12)} has lost its link to network ${lost.map(({ networkName }) => networkName).join(', ')}, which could not be made again: ${messageOf(error)}`);
+      }
+    }
   }
 
   pending(): string[] {
@@ -207,12 +238,17 @@ export class Network implements NetworkPort {
     const { config } = this.#deps;
     if (!config.iptables && !config.ip6tables) return;
     try {
-      this.#dropOthers ||= !config.ipForwardNoDrop && await this.#firewall.dropsOthers();
+      this.#dropOthers ||= !config.ipForwardNoDrop && await this.#forwardedByUs();
       await this.#firewall.reconcile();
       this.#pending.push(...await this.#firewall.hindrances());
     } catch (error) {
       this.#pending.push(`the packet filter could not be set: ${messageOf(error)}`);
     }
+  }
+
+  async #forwardedByUs(): Promise<boolean> {
+    const ours = forwardingIsOurs(this.#deps.directory);
+    return ours === 'unknown' ? await this.#firewall.dropsOthers() : ours;
   }
 
   #filter(): Promise<void> {

@@ -1,5 +1,5 @@
 /** Which ports of running containers are reached at their own addresses, and by whom, by the addresses of the moment. */
-import { parsePortKey } from '../container/portSpec.ts';
+import { parsePort, parsePortKey } from '../container/portSpec.ts';
 import type { Sandbox } from '../ports/network.ts';
 import { gatewayEndpoint } from './bridge.ts';
 import type { ContainerPort, FirewallLink, FirewallNetwork } from './firewall.ts';
@@ -19,8 +19,15 @@ export function linkedPorts({ endpoints, links = [] }: Sandbox, up: ReadonlyMap<
   if (own === undefined || own.ipv4 === '' || networks.get(own.networkId)?.icc !== false) return [];
   return links.flatMap(({ containerId, ports }) => {
     const address = up.get(containerId)?.endpoints.find(({ networkId }) => networkId === own.networkId)?.ipv4 ?? '';
-    return address === '' ? [] : ports.map(parsePortKey).map(({ port, proto }) => ({ from: own.ipv4, address, proto, port }));
+    return address === '' ? [] : ports.flatMap(portsOf).map(({ port, proto }) => ({ from: own.ipv4, address, proto, port }));
   });
+}
+
+/** `80/tcp`, `8000-8010/tcp`. */
+function portsOf(text: string): Pick<ContainerPort, 'port' | 'proto'>[] {
+  const { first, last } = parsePort(text);
+  const { proto } = parsePortKey(text.replace(/^[^/]*/, String(first)));
+  return Array.from({ length: last - first + 1 }, (_, n) => ({ proto, port: first + n }));
 }
 
 /** The published ports of one container, where its networks let anybody have them without translation. */
