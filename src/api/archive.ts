@@ -70,7 +70,7 @@ export const statHeader = (stat: PathStat): string =>
 
 async function commit(ctx: EngineContext, request: ApiRequest, response: ApiResponse): Promise<void> {
   const { query } = request;
-  const container = ctx.containers.resolve(query.text('container'));
+  const container = await ctx.containers.restored(query.text('container'));
   const repo = query.text('repo');
   const tag = query.text('tag');
   const id = await commitContainer(ctx, container, {

@@ -40,11 +40,11 @@ export function containerRoutes(ctx: EngineContext): Route[] {
     },
   });
   return [
-    { method: 'GET', pattern: '/containers/json', handler: (request, response) => list(ctx, request, response) },
+    { method: 'GET', pattern: '/containers/json', early: true, handler: (request, response) => list(ctx, request, response) },
     { method: 'POST', pattern: '/containers/create', handler: (request, response) => create(ctx, request, response) },
     { method: 'POST', pattern: '/containers/prune', handler: (request, response) => prune(ctx, request, response) },
     {
-      method: 'GET', pattern: '/containers/{id}/json',
+      method: 'GET', pattern: '/containers/{id}/json', early: true,
       handler: async (request, response) => {
         const container = find(request);
         response.value(inspectView(snapshot(ctx, container), await details(ctx, container, request.query.bool('size'))));

@@ -13,7 +13,7 @@ import type { Route } from './router.ts';
 const MAX_BEHIND = 10_000;
 
 export const eventRoutes = (ctx: EngineContext): Route[] => [
-  { method: 'GET', pattern: '/events', handler: (request, response) => events(ctx, request, response) },
+  { method: 'GET', pattern: '/events', early: true, handler: (request, response) => events(ctx, request, response) },
 ];
 
 async function events(ctx: EngineContext, request: ApiRequest, response: ApiResponse): Promise<void> {

@@ -18,8 +18,8 @@ export function pingRoutes(deps: PingDeps): Route[] {
     response.send(request.method === 'HEAD' ? '' : 'OK', { contentType: 'text/plain; charset=utf-8' });
   };
   return [
-    { method: 'GET', pattern: '/_ping', handler: ping },
-    { method: 'HEAD', pattern: '/_ping', handler: ping },
+    { method: 'GET', pattern: '/_ping', early: true, handler: ping },
+    { method: 'HEAD', pattern: '/_ping', early: true, handler: ping },
     { method: 'OPTIONS', pattern: '/{path...}', handler: (_request, response) => response.empty(200) },
   ];
 }

@@ -13,6 +13,8 @@ export interface Route {
   readonly pattern: string;
   /** The API version that brought the route; older requests get a 404. */
   readonly minApi?: string;
+  /** It only looks: answered before a daemon's start has tidied up and is through with every container. */
+  readonly early?: boolean;
   /** The handler may take the connection (`response.hijack`); its body is read before it is called. */
   readonly hijack?: boolean;
   readonly handler: Handler;

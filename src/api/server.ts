@@ -6,12 +6,13 @@ import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { MooredError, messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { traced } from '../base/trace.ts';
 import { errorBody, httpStatus } from '../wire/httpStatus.ts';
 import { MAX_API_VERSION, MIN_API_VERSION, ApiVersion, negotiate } from '../wire/version.ts';
 import { expectHijack, freeze, rescueEarlyInput, takeConnection } from './hijack.ts';
 import { ApiRequest, Query } from './request.ts';
 import { ApiResponse } from './respond.ts';
-import type { Router } from './router.ts';
+import type { RouteMatch, Router } from './router.ts';
 
 export interface ApiOptions {
   readonly router: Router;
@@ -19,6 +20,8 @@ export interface ApiOptions {
   /** What the `Server` header says: `Docker/<version> (linux)`. */
   readonly version: string;
   readonly experimental: boolean;
+  /** Resolves when what a request is about can be handled; may throw what its handler would. Default: at once. */
+  readonly settled?: (match: RouteMatch) => Promise<void>;
 }
 
 /** The handler of all requests, whatever connection they come by. */
@@ -70,7 +73,10 @@ async function handle(options: ApiOptions, message: IncomingMessage, response: S
       freeze(message, response);
       answer = new ApiResponse(response, (head) => takeConnection(message, response, head));
     }
-    await match.route.handler(request, answer);
+    await traced('', call, async () => {
+      await options.settled?.(match);
+      await match.route.handler(request, answer);
+    });
   } catch (error) {
     report(options.logger, call, error);
     if (!answer.started) sendError(answer, error);

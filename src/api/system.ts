@@ -3,13 +3,15 @@ import { diskUsage, engineInfo } from '../engine/info.ts';
 import type { EngineContext } from '../engine/context.ts';
 import { diskUsageView } from '../wire/diskUsage.ts';
 import { infoView, versionView } from '../wire/system.ts';
-import type { VersionFacts } from '../wire/system.ts';
+import type { RuntimeFacts, VersionFacts } from '../wire/system.ts';
 import type { Route } from './router.ts';
 
 export interface SystemDeps {
   ctx: EngineContext;
   engineId: string;
   versionFacts: VersionFacts;
+  /** What the default runtime says of itself. */
+  runtime: () => Promise<RuntimeFacts>;
   /** Clients of `GET /events`. */
   listeners: () => number;
   /** Open file descriptors of the daemon. */
@@ -17,9 +19,9 @@ export interface SystemDeps {
 }
 
 export const systemRoutes = (deps: SystemDeps): Route[] => [
-  { method: 'GET', pattern: '/version', handler: (_request, response) => response.value(versionView(deps.versionFacts)) },
+  { method: 'GET', pattern: '/version', early: true, handler: async (_request, response) => response.value(versionView(deps.versionFacts, await deps.runtime())) },
   {
-    method: 'GET', pattern: '/info',
+    method: 'GET', pattern: '/info', early: true,
     handler: async (_request, response) => {
       const info = await engineInfo(deps.ctx);
       response.value(infoView({

@@ -7,6 +7,7 @@ import type { CommandLine } from '../core/options/flags.ts';
 import { helpText } from '../core/options/help.ts';
 import { OPTIONS } from '../core/options/table.ts';
 import type { Config } from '../core/options/table.ts';
+import { startStep } from '../base/trace.ts';
 import { checkDataVersion, recordDataVersion } from '../store/dataVersion.ts';
 import { sdNotify } from '../sys/sdNotify.ts';
 import type { Notify } from '../sys/sdNotify.ts';
@@ -77,6 +78,7 @@ async function run({ commandLine, config: configured, logger, hangUps }: Run): P
     logger.warn(status === 'not-yet' ? `option ${key} is not honoured yet` : `option ${key} is accepted and has no effect`);
   }
 
+  startStep('options');
   using held = new DisposableStack();
   const { dataRoot, execRoot, pending, moved } = effectiveRoots(configured);
   await checkDataVersion(dataRoot, VERSION);
@@ -86,14 +88,17 @@ async function run({ commandLine, config: configured, logger, hangUps }: Run): P
   await recordDataVersion(dataRoot, VERSION);
   await recordRoot(roots, 'dataRoot');
   if (!moved) await recordRoot(roots, 'execRoot');
+  startStep('roots');
   const gate = createGate();
   const listeners = await openListeners(config, gate.handler, logger);
   held.use(writePidFile(config.pidfile));
+  startStep('listeners');
   try {
     const { compose } = await import('./compose.ts');
     const daemon = await compose(config, logger, { pending: pending.map(pendingRootText), moved });
     await recordRoot(roots, 'execRoot');
     gate.open(daemon.handler);
+    startStep('API answers');
     reloadOnHangUp({ commandLine, config: configured, roots, logger, hangUps, daemon, notify });
     logger.info('Daemon has completed initialization');
     notify({ READY: '1', STATUS: 'serving' });

@@ -1,6 +1,6 @@
 /** The composition root: builds the engine and the API from the configuration, and says how they end. */
 import { readdirSync } from 'node:fs';
-import { mkdir, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import path from 'node:path';
 import { archiveRoutes } from '../api/archive.ts';
@@ -14,32 +14,33 @@ import { networkRoutes } from '../api/networks.ts';
 import { pingRoutes } from '../api/ping.ts';
 import { pluginRoutes } from '../api/plugins.ts';
 import { createRouter } from '../api/router.ts';
+import type { RouteMatch } from '../api/router.ts';
 import { apiHandler } from '../api/server.ts';
 import { swarmRoutes } from '../api/swarm.ts';
 import { systemRoutes } from '../api/system.ts';
+import { traceRoutes } from '../api/trace.ts';
 import { volumeRoutes } from '../api/volumes.ts';
 import { systemClock } from '../base/clock.ts';
 import { invalid, messageOf } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
+import { startStep } from '../base/trace.ts';
 import { isRunning } from '../core/container/snapshot.ts';
 import { otherDrivers } from '../core/container/otherDrivers.ts';
 import type { Reloaded } from '../core/options/configure.ts';
 import type { Elder } from '../core/options/reach.ts';
 import type { Config } from '../core/options/table.ts';
-import type { LayerPort } from '../core/ports/layers.ts';
 import type { EngineSettings } from '../core/settings.ts';
 import { Containers } from '../engine/containers.ts';
 import { attachedTo, connectContainer, disconnectContainer } from '../engine/connect.ts';
 import type { EngineContext } from '../engine/context.ts';
+import { isKnownExec } from '../engine/exec.ts';
 import { imageUses } from '../engine/query.ts';
 import { collectImages } from '../engine/removal.ts';
 import { clearLayers, restoreContainers } from '../engine/restore.ts';
 import { applyLiveRestore, shutdownContainers } from '../engine/shutdown.ts';
 import { Images } from '../image/images.ts';
 import { Archive } from '../layers/archive.ts';
-import { Overlay2 } from '../layers/overlay2.ts';
-import { Vfs } from '../layers/vfs.ts';
 import { Forwarding } from '../logs/forward/forwarding.ts';
 import { jsonFileLogs } from '../logs/reader.ts';
 import { Names } from '../dns/names.ts';
@@ -55,6 +56,7 @@ import { Volumes } from '../volume/volumes.ts';
 import { engineId } from './engineId.ts';
 import { OptionWatch } from './optionNotes.ts';
 import { createHost } from './host.ts';
+import { openLayers } from './openLayers.ts';
 import { reloadEvent } from './reloadEvent.ts';
 import { resolverCommand, resolverUnit } from './resolverCommand.ts';
 import { runtimeVersion } from './runtimeVersion.ts';
@@ -89,16 +91,20 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
   const config = { ...given, dataRoot: await realpath(given.dataRoot) };
   const { dataRoot, execRoot } = config;
   const id = await engineId(dataRoot);
+  const network = new Network({ directory: path.join(dataRoot, 'networks'), config: netConfig(config), logger, clock: systemClock, newId, ulaBits: ulaBitsOf(id) });
+  network.look();
+  startStep('program loaded');
   const layers = await openLayers(config, logger);
+  startStep('layers');
   const [driver] = layers.keys();
   const primary = layers.get(driver ?? '');
   if (driver === undefined || primary === undefined) throw invalid('no storage driver can be used on this host');
   let settings: EngineSettings = engineSettings(config, driver);
   const options = await OptionWatch.open(config, { logger, clock: systemClock });
-  // Asked while the rest goes on.
-  const runtime = runtimeVersion(settings);
   const trees = detectCgroups();
+  startStep('cgroups');
   const events = await EventLog.open(dataRoot, { clock: systemClock, logger });
+  startStep('event log');
   const images = await Images.open({
     dataRoot,
     layers: primary,
@@ -107,8 +113,9 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
     registry: registryOptions(config, VERSION),
     events,
   });
+  startStep('images');
   const host = createHost(trees);
-  const network = new Network({ directory: path.join(dataRoot, 'networks'), config: netConfig(config), logger, clock: systemClock, newId, ulaBits: ulaBitsOf(id) });
+  startStep('host');
   const cgroups = new Cgroups({ trees, driver: settings.cgroupDriver });
   const names = new Names({ folder: path.join(execRoot, 'dns'), command: resolverCommand(), cgroups: () => cgroups.shimFolders(), version: `${VERSION}-${COMMIT}`, unit: resolverUnit(execRoot), logger });
   const ctx: EngineContext = {
@@ -132,19 +139,22 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
     settings: () => settings,
     pending: () => [...pending, ...network.pending(), ...otherDrivers(driver, ctx.containers.all().map(({ record }) => record.storageDriver)), ...options.lines(runningElders(ctx))],
   };
-  await images.recover();
-  const { later } = await restoreContainers(ctx, { moved });
+  startStep('volumes');
+  const restored = await restoreContainers(ctx, { moved });
   for (const line of ctx.pending()) logger.warn(line);
-  await clearLayers(ctx);
-  await collectImages(ctx);
-  void later.catch((error: unknown) => logger.error('restoring containers ended early', { error: messageOf(error) }));
+  const tidied = tidy(ctx).catch((error: unknown) => logger.error('what an earlier daemon left half done could not be cleared away', { error: messageOf(error) }));
+  void Promise.all([restored.behind(), tidied])
+    .then(() => restored.later())
+    .catch((error: unknown) => logger.error('restoring containers ended early', { error: messageOf(error) }));
 
   const router = createRouter([
+    ...traceRoutes(),
     ...pingRoutes({ swarmState: () => 'inactive' }),
     ...systemRoutes({
       ctx,
       engineId: id,
-      versionFacts: { version: VERSION, commit: COMMIT, node: process.version, host: await host.info(), goArch: goArch(), runtime: await runtime },
+      versionFacts: { version: VERSION, commit: COMMIT, node: process.version, host: await host.info(), goArch: goArch() },
+      runtime: () => runtimeVersion(settings),
       listeners: () => events.listeners,
       descriptors: () => readdirSync('/proc/self/fd').length,
     }),
@@ -161,14 +171,14 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
       networks: network,
       clock: systemClock,
       attached: (networkId) => attachedTo(ctx, networkId),
-      connect: (container, record, request) => connectContainer(ctx, ctx.containers.resolve(container), { network: record, request }),
-      disconnect: (container, record, { force }) => disconnectContainer(ctx, ctx.containers.resolve(container), { network: record, force }),
+      connect: async (container, record, request) => connectContainer(ctx, await ctx.containers.restored(container), { network: record, request }),
+      disconnect: async (container, record, { force }) => disconnectContainer(ctx, await ctx.containers.restored(container), { network: record, force }),
       telling: events.telling.bind(events),
     }),
     ...imageRoutes({ images, clock: systemClock, driver, uses: () => imageUses(ctx) }),
   ]);
   return {
-    handler: apiHandler({ router, logger, version: VERSION, experimental: config.experimental }),
+    handler: apiHandler({ router, logger, version: VERSION, experimental: config.experimental, settled: (match) => settled(ctx, match, tidied) }),
     async reload({ config: next, changed, pending: waiting }) {
       settings = engineSettings({ ...next, dataRoot: config.dataRoot }, driver);
       images.configure(registryOptions(next, VERSION));
@@ -189,25 +199,19 @@ export async function compose(given: Config, logger: Logger, { pending, moved }:
 const runningElders = (ctx: EngineContext): Elder[] =>
   ctx.containers.all().filter(isRunning).map(({ record, view }) => ({ createdNs: record.createdNs, launchedNs: record.launchedNs ?? view.facts.startedNs }));
 
-/** The configured driver first; the others too where containers of theirs may lie. */
-async function openLayers(config: Config, logger: Logger): Promise<Map<string, LayerPort>> {
-  const folder = (name: string): string => path.join(config.dataRoot, 'layers', name);
-  await mkdir(path.join(config.dataRoot, 'layers'), { recursive: true, mode: 0o710 });
-  const openers: Record<string, () => Promise<LayerPort>> = {
-    overlay2: () => Overlay2.open(folder('overlay2'), logger),
-    vfs: () => Vfs.open(folder('vfs'), logger),
-  };
-  const wanted = config.storageDriver === '' ? ['overlay2', 'vfs'] : [config.storageDriver, ...Object.keys(openers).filter((name) => name !== config.storageDriver)];
-  const results = await Promise.all(wanted.map(async (name): Promise<[string, LayerPort][]> => {
-    const opener = openers[name];
-    if (opener === undefined) throw invalid(`error initializing graphdriver: driver not supported: ${name}`);
-    try {
-      return [[name, await opener()]];
-    } catch (error) {
-      if (name === config.storageDriver) throw error;
-      logger.warn(`storage driver ${name} cannot be used`, { error: messageOf(error) });
-      return [];
-    }
-  }));
-  return new Map(results.flat());
+/** What crashes left: blobs and layers of no image, layers of no container. */
+async function tidy(ctx: EngineContext): Promise<void> {
+  await ctx.images.recover();
+  await clearLayers(ctx);
+  await collectImages(ctx);
+}
+
+/** Before a request is handled that does more than look: the start has tidied up, and is through with the container. */
+async function settled(ctx: EngineContext, { route, params }: RouteMatch, tidied: Promise<void>): Promise<void> {
+  if (route.early === true) return;
+  await tidied;
+  const { id } = params;
+  if (id === undefined) return;
+  if (route.pattern.startsWith('/containers/')) await ctx.containers.restored(id);
+  if (route.pattern.startsWith('/exec/') && !isKnownExec(ctx, id)) await Promise.all(ctx.containers.all().map((container) => container.whenRestored()));
 }

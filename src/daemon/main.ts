@@ -23,6 +23,10 @@ async function main(): Promise<void> {
     const { shimUpgrade } = await import('./shimUpgrade.ts');
     process.exit(await shimUpgrade(process.argv.slice(3)));
   }
+  if (process.argv[2] === 'trace') {
+    const { trace } = await import('./trace.ts');
+    process.exit(await trace(process.argv.slice(3)));
+  }
   // Half of a start from source is reading it: what was read once is kept. Where the folder cannot be written nothing is.
   if (import.meta.filename.endsWith('.ts')) enableCompileCache('/var/cache/moored');
   const { boot } = await import('./boot.ts');

@@ -1,4 +1,4 @@
-/** What the default runtime says of itself, for `docker version`. */
+/** What the default runtime says of itself, for `docker version`: asked when somebody wants to know. */
 import type { EngineSettings } from '../core/settings.ts';
 import { run } from '../sys/spawn.ts';
 

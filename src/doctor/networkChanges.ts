@@ -28,7 +28,7 @@ function wanted(recorded: NetworkRecord, config: NetConfig): NetworkRecord {
     config,
     pools: [...config.defaultAddressPools, ...DEFAULT_ADDRESS_POOLS, { base: 'fd00::/8', size: 64 }],
     taken: [],
-    routed: [],
+    routed: () => [],
     present: kept.map(({ address, prefixLength }) => `${address}/${prefixLength}`),
     newId: () => recorded.id,
     nowNs: recorded.createdNs,

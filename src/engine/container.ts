@@ -60,6 +60,8 @@ export class Container {
   stopping = false;
   /** Greater than 0: its end is followed by a start, so `--rm` waits. */
   kept = 0;
+  /** What is left of its restore: it is listed already, and everything else waits for this (`whenRestored`). */
+  restore: (() => Promise<void>) | null = null;
   readonly lock = new Mutex();
   /** Held while the view is written. */
   readonly viewLock = new Mutex();
@@ -89,6 +91,11 @@ export class Container {
     if (event.kind !== 'started') return;
     for (const started of this.#starts) started();
     this.#starts.clear();
+  }
+
+  /** Resolves when a daemon's start is through with it; never rejects. Asking brings it forward. */
+  async whenRestored(): Promise<void> {
+    await this.restore?.();
   }
 
   /** Resolves when no run is under way any more, whichever shims it had. */

@@ -45,6 +45,13 @@ export class Containers {
     if (this.#names.get(name) === id) this.#names.delete(name);
   }
 
+  /** The same for what does more than look at it: one that the daemon's start has only listed so far is waited for. */
+  async restored(nameOrId: string): Promise<Container> {
+    const container = this.resolve(nameOrId);
+    await container.whenRestored();
+    return container;
+  }
+
   /** Full id, then exact name (a leading slash is optional), then a unique prefix of an id. */
   resolve(nameOrId: string): Container {
     if (nameOrId === '') throw invalid('invalid name or ID supplied: ""');

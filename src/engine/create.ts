@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto';
 import { invalid, isKind, notFound } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import { newId } from '../base/ids.ts';
+import { traced } from '../base/trace.ts';
 import type { ContainerConfig, EndpointRequest, HostConfig } from '../core/container/config.ts';
 import { planCreate } from '../core/container/create.ts';
 import { resolveMounts, withVolume } from '../core/container/mounts.ts';
@@ -125,10 +126,10 @@ async function make(ctx: EngineContext, planned: ContainerRecord, volumes: Volum
   const layers = ctx.layers.get(planned.storageDriver);
   if (layers === undefined) throw invalid(`storage driver ${planned.storageDriver} is not to be had on this host`);
   await using undo = new AsyncDisposableStack();
-  await ctx.store.save(planned, { durable: false });
+  await traced(planned.id, 'first record', () => ctx.store.save(planned, { durable: false }));
   undo.defer(() => ctx.store.remove(planned.id));
   await failpoint('create.recorded');
-  await layers.createRw(planned.id, planned.layerParent, { storageOpt: planned.hostConfig.storageOpt });
+  await traced(planned.id, 'writable layer', () => layers.createRw(planned.id, planned.layerParent, { storageOpt: planned.hostConfig.storageOpt }));
   undo.defer(() => layers.removeRw(planned.id));
   await failpoint('create.layer');
   const mounts = await makeVolumes(ctx, planned, { volumes, undo });
@@ -136,7 +137,7 @@ async function make(ctx: EngineContext, planned: ContainerRecord, volumes: Volum
   await failpoint('create.volumes');
   const record: ContainerRecord = { ...planned, mounts, desired: 'created', removeVolumes: false };
   await ctx.events.telling(containerEvent(subjectOf(record), 'create'), { of: 'container', id: record.id, is: 'there' }, async () => {
-    await ctx.store.save(record);
+    await traced(planned.id, 'durable record', () => ctx.store.save(record));
     ctx.containers.add(new Container(record, { kind: 'created' }));
   });
   undo.move();

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import { conflict, errnoOf, internal, messageOf, notFound } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
+import { traced } from '../base/trace.ts';
 import { newId } from '../base/ids.ts';
 import { isMissingCommand, startExitCode } from '../core/container/startFailure.ts';
 import type { ExecRecord } from '../core/container/record.ts';
@@ -33,6 +34,8 @@ function mustRun(container: Container): void {
   if (kind === 'restarting') throw conflict(`Container ${container.id} is restarting, wait until the container is running`);
   if (kind !== 'running') throw conflict(`container ${container.id} is not running`);
 }
+
+export const isKnownExec = (ctx: EngineContext, id: string): boolean => ctx.containers.all().some((container) => container.execs.has(id));
 
 export function findExec(ctx: EngineContext, id: string): { container: Container; session: ExecSession } {
   for (const container of ctx.containers.all()) {
@@ -66,19 +69,18 @@ export async function startExec(ctx: EngineContext, container: Container, start:
   const { session } = start;
   checkExecStart(container, session);
   session.started = true;
-  let handle: ShimHandle | undefined;
   try {
-    const json = await execProcessJson(ctx, container, session.record);
-    await ctx.store.createExec(session.record, json);
+    const json = await traced(container.id, 'exec process', () => execProcessJson(ctx, container, session.record));
+    await traced(container.id, 'exec folder', () => ctx.store.createExec(session.record, json));
     await failpoint('exec.created');
-    handle = await launch(ctx, container, start);
+    const handle = await traced(container.id, 'exec shim', () => launch(ctx, container, start));
     await failpoint('exec.launched');
     const stream = start.detach ? null : await handle.attach({ ...streamsOf(session.record), signal: start.signal });
     try {
       const watch = await handle.watch({ since: 0n, onEntry: () => undefined });
       // Its end has the shim's time, which must not be before this.
       const startedNs = ctx.clock.nowNs();
-      session.pid = await handle.start();
+      session.pid = await traced(container.id, 'runtime exec', () => handle.start());
       await failpoint('exec.started');
       session.running = true;
       session.handle = handle;

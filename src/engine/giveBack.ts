@@ -1,6 +1,7 @@
 /** What a run held and the daemon had given it: taken back after its end. Idempotent, so that a crash in between is finished by the next start. */
 import { messageOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
+import { traced } from '../base/trace.ts';
 import type { MountPoint } from '../core/container/mounts.ts';
 import type { LayerPort } from '../core/ports/layers.ts';
 import type { Container } from './container.ts';
@@ -36,7 +37,7 @@ export async function giveBack(ctx: EngineContext, container: Container): Promis
   await failpoint('give-back');
   await Promise.all(attempts.map(async ([what, attempt]) => {
     try {
-      await attempt();
+      await traced(container.id, `give back: ${what}`, attempt);
     } catch (error) {
       ctx.logger.warn(`a stopped container's ${what} could not be given back`, { container: container.id, error: messageOf(error) });
     }

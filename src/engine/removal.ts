@@ -1,6 +1,7 @@
 /** A removal, step by step: the intent is durable first, so that a crash anywhere is finished by the next start (continuity C1, B14). */
 import { errnoOf, internal, isKind, messageOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
+import { traced } from '../base/trace.ts';
 import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
 import { containerEvent, layersOf, runtimeTarget } from './context.ts';
@@ -38,19 +39,19 @@ async function removeSteps(ctx: EngineContext, container: Container, { obscure, 
   try {
     if (container.problem === '') {
       container.record = { ...container.record, desired: 'removing', removeVolumes: volumes };
-      await saveIntent(ctx, container);
+      await traced(container.id, 'durable intent', () => saveIntent(ctx, container));
       await failpoint('remove.intended');
     }
     if (obscure) await makeSureItIsGone(ctx, container);
     await ctx.forward.finish(container.id);
     await giveBack(ctx, container);
     await failpoint('remove.given-back');
-    if (container.problem === '') await layersOf(ctx, container).removeRw(container.id);
+    if (container.problem === '') await traced(container.id, 'remove layer', () => layersOf(ctx, container).removeRw(container.id));
     else await Promise.all([...ctx.layers.values()].map((layers) => layers.removeRw(container.id)));
     await failpoint('remove.layer');
     if (volumes) await removeAnonymousVolumes(ctx, container);
     await failpoint('remove.volumes');
-    await ctx.store.remove(container.id);
+    await traced(container.id, 'remove record', () => ctx.store.remove(container.id));
     await failpoint('remove.record');
   } catch (error) {
     container.transition({ kind: 'broke', reason: `its removal failed: ${messageOf(error)}`, pid: 0 });

@@ -5,8 +5,10 @@
 import { messageOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
 import { mapLimit } from '../base/mutex.ts';
+import { startStep } from '../base/trace.ts';
 import { isContainerMode } from '../core/container/modes.ts';
 import type { RestoreStep } from '../core/restorePlan.ts';
+import { admit } from './admit.ts';
 import { mendEndpoints } from './connect.ts';
 import { Container } from './container.ts';
 import { runtimeTarget } from './context.ts';
@@ -24,32 +26,63 @@ import { tellUntoldContainers, tellUntoldResources } from './untold.ts';
 const AT_ONCE = 32;
 
 /**
- * Restores every container. Resolves when all that runs is known again, so that the API can be served; `later` holds
- * what follows in the background (stops with live restore off, starts by policy, removals). `moved`: the data root has
- * another path than when these containers were started.
+ * Restores every container. Resolves when all that runs is known again, so that the API can be served; `behind` is what
+ * follows: shims that were not asked yet are connected to, and `later` brings what takes its time (stops with live restore
+ * off, starts by policy, removals). `moved`: the data root has another path than when these containers were started.
  */
-export async function restoreContainers(ctx: EngineContext, options: { moved: boolean } = { moved: false }): Promise<{ later: Promise<void> }> {
+export async function restoreContainers(ctx: EngineContext, options: { moved: boolean } = { moved: false }): Promise<Restored> {
   ctx.containers.shimLost = (container) => shimLost(ctx, container);
   if (options.moved) await followDataRoot(ctx);
   const loaded = await ctx.store.loadAll();
-  const present = new Set(await ctx.store.listExecDirs());
-  const tasks = await mapLimit(loaded, AT_ONCE, (each) => look(ctx, each, present));
+  startStep('records');
+  // Without live restore nothing goes on as it is, and of a root that was moved little is plain.
+  const plain = ctx.settings().liveRestore && !options.moved ? loaded.containers.map((each) => admit(ctx, each)) : [];
+  const admitted = plain.filter((each) => each !== undefined);
+  startStep('a first look');
+  const tasks = await mapLimit(loaded.containers.filter((_, index) => plain[index] === undefined), AT_ONCE, (each) => look(ctx, each));
   await failpoint('restore.looked');
-  for (const { id } of loaded) present.delete(id);
-  for (const stray of await mapLimit([...present], AT_ONCE, (id) => lookAtStray(ctx, id))) if (stray !== undefined) tasks.push(stray);
-  const live = tasks.filter((task) => task.live).map(({ container }) => container);
+  for (const stray of await mapLimit(loaded.strays, AT_ONCE, (id) => lookAtStray(ctx, id))) if (stray !== undefined) tasks.push(stray);
+  startStep('a second look');
+  for (const { container, paused } of admitted) container.restore = once(() => resumeAdmitted(ctx, container, paused));
+  const looked = tasks.filter((task) => task.live).map(({ container }) => container);
+  const live = [...admitted.map(({ container }) => container), ...looked];
   await ctx.network.restore(live.flatMap(({ id, sandbox }) => (sandbox === null ? [] : [{ containerId: id, sandbox }])));
+  startStep('network');
   await ctx.names.restore(live.map(({ id }) => id));
   await failpoint('restore.network');
   await tellUntoldResources(ctx);
   await ctx.volumes.restore(live.flatMap((container) => volumeNames(container).map((name) => ({ name, user: container.id }))));
+  startStep('names and volumes');
   await mapLimit(tasks, AT_ONCE, ({ container, steps }) => carryOut(ctx, container, steps.filter(isImmediate)));
-  await mapLimit(live, AT_ONCE, (container) => container.lock.run(() => mendEndpoints(ctx, container)));
+  await mapLimit(looked, AT_ONCE, (container) => container.lock.run(() => mendEndpoints(ctx, container)));
   await mapLimit(tasks, AT_ONCE, ({ container }) => forwardLog(ctx, container, { live: container.occupied }));
   await tellUntoldContainers(ctx);
-  for (const container of live) void container.lock.run(() => refreshNames(ctx, container));
+  startStep('what had changed');
+  for (const container of looked) void container.lock.run(() => refreshNames(ctx, container));
   await failpoint('restore.done');
-  return { later: carryOutLater(ctx, tasks) };
+  return {
+    behind: () => mapLimit(admitted, AT_ONCE, ({ container }) => container.whenRestored()).then(() => undefined),
+    later: () => carryOutLater(ctx, tasks),
+  };
+}
+
+export interface Restored {
+  behind(): Promise<void>;
+  later(): Promise<void>;
+}
+
+/** Never rejects. */
+async function resumeAdmitted(ctx: EngineContext, container: Container, paused: boolean): Promise<void> {
+  await carryOut(ctx, container, [{ step: 'resume', paused }]);
+  await forwardLog(ctx, container, { live: container.occupied });
+  container.restore = null;
+  void container.lock.run(() => refreshNames(ctx, container));
+}
+
+/** However often it is called, it is done once. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => (done ??= work());
 }
 
 /** Containers that share another's network are started after the others, so that it is there. */

@@ -33,18 +33,18 @@ const LOOK_AGAIN_MS = 100;
 const SILENT_PAUSE_MS = 1000;
 
 /** Reads what is recorded and seen of one container, and plans. Never throws: what goes wrong is the container's reason. */
-export async function look(ctx: EngineContext, loaded: LoadedContainer, present: ReadonlySet<string>): Promise<Task> {
+export async function look(ctx: EngineContext, loaded: LoadedContainer): Promise<Task> {
   try {
     if (loaded.kind === 'problem') return await lookAtProblem(ctx, loaded);
     const record = withVolumePaths(ctx, loaded.record);
-    const view = await ctx.store.loadView(record.id);
+    const { view } = loaded;
     const container = new Container(record, { kind: record.startedBefore && view.facts.startedNs !== 0n ? 'exited' : 'created' });
     ctx.containers.add(container);
     container.view = view;
-    const observed = await observe(ctx, container, present.has(record.id));
+    const observed = await observe(ctx, container, loaded.present);
     const live = observed.shim !== 'none';
     container.inherited = live && observed.shimState !== 'running' && observed.shimState !== 'restarting';
-    if (live) container.sandbox = await ctx.store.loadSandbox(record.id);
+    if (live) container.sandbox = loaded.sandbox;
     return { container, live, steps: planRestore(record, observed, { liveRestore: ctx.settings().liveRestore }) };
   } catch (error) {
     const container = new Container(loaded.kind === 'ok' ? loaded.record : placeholderRecord(loaded.id), { kind: 'exited' }, messageOf(error));

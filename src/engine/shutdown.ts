@@ -12,6 +12,7 @@ export async function shutdownContainers(ctx: EngineContext, how: { hostDown: bo
     await detach(running);
     return;
   }
+  await Promise.all(running.map((container) => container.whenRestored()));
   const timeouts = running.map((container) => stopTimeoutMs(ctx, container));
   const forever = settings.shutdownTimeout < 0 || timeouts.includes(-1);
   const bound = forever ? undefined : Math.max(settings.shutdownTimeout * 1000, ...timeouts.map((ms) => ms + 5000));

@@ -5,6 +5,7 @@
  */
 import { conflict, internal, invalid, messageOf, MooredError, notModified } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
+import { traced } from '../base/trace.ts';
 import type { EndpointRequest } from '../core/container/config.ts';
 import { containerOfMode, isContainerMode, isPrivateNetwork } from '../core/container/modes.ts';
 import { isMissingCommand, startExitCode } from '../core/container/startFailure.ts';
@@ -60,25 +61,30 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   container.transition({ kind: 'launch' });
   await using undo = new AsyncDisposableStack();
   const paths = ctx.store.paths(container.id);
+  const step = <T>(name: string, work: () => Promise<T>): Promise<T> => traced(container.id, name, work);
   await ctx.store.freshExecDir(container.id);
   undo.defer(() => ctx.store.removeExecDir(container.id));
 
   const layers = layersOf(ctx, container);
   undo.defer(() => layers.unmountRw(container.id));
-  const [rootfs, up] = await both(layers.mountRw(container.id), networkUp(ctx, container, undo));
-  await mountVolumes(ctx, container, undo);
+  const [rootfs, up] = await both(step('root filesystem', () => layers.mountRw(container.id)), step('network', () => networkUp(ctx, container, undo)));
+  await step('volumes', () => mountVolumes(ctx, container, undo));
   await failpoint('start.mounted');
   if (container.record.hostConfig.ipcMode === 'shareable') undo.defer(() => ctx.host.unmountShm(`${paths.execDir}/shm`));
   container.record = { ...container.record, cgroupsPath: nextCgroupPath(ctx, container), launchedNs: ctx.clock.nowNs() };
-  const bundle = await buildBundle(ctx, container, { rootfs, sandbox: container.sandbox });
-  await ctx.store.writeBundle(container.id, bundle.files);
+  const bundle = await step('bundle', async () => {
+    const built = await buildBundle(ctx, container, { rootfs, sandbox: container.sandbox });
+    await ctx.store.writeBundle(container.id, built.files);
+    return built;
+  });
 
   // The record is on disk before the first instruction; the disk's flush and the runtime's work go on side by side.
   await failpoint('start.bundled');
-  const saved = ctx.store.save({ ...container.record, desired: 'running', startedBefore: true, startFailure: null });
+  const saved = step('durable record', () => ctx.store.save({ ...container.record, desired: 'running', startedBefore: true, startFailure: null }));
   let handle: ShimHandle;
   try {
-    ({ handle } = await ctx.shims.launch(paths.execDir, await shimSpec(ctx, container, { ...up, probe: bundle.probe, restartCount: 0 })));
+    const spec = await shimSpec(ctx, container, { ...up, probe: bundle.probe, restartCount: 0 });
+    ({ handle } = await step('shim and runtime create', () => ctx.shims.launch(paths.execDir, spec)));
   } finally {
     up.close();
     await saved;
@@ -89,13 +95,13 @@ async function launch(ctx: EngineContext, container: Container): Promise<void> {
   if (up.resolver !== undefined) await publishNames(ctx, container, up.resolver.ports);
   await connectPending(container, handle);
   const started = container.nextStart();
-  await supervise(ctx, container, handle);
+  await step('watch', () => supervise(ctx, container, handle));
   await failpoint('start.watched');
   undo.defer(() => ctx.forward.ended(container.id));
   await forwardLog(ctx, container, { live: true });
   // What was told of the run's beginning tells the next daemon what to tell of its end.
   await ctx.events.flushed();
-  await handle.start();
+  await step('runtime start', () => handle.start());
   await started;
   await failpoint('start.started');
   undo.move();

@@ -4,6 +4,7 @@
  */
 import { messageOf } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
+import { traced } from '../base/trace.ts';
 import { eventsOf, foldEntry } from '../core/container/view.ts';
 import { probeCommand } from '../core/oci/process.ts';
 import type { JournalEntry, ShimHandle, WatchEnd } from '../core/ports/shim.ts';
@@ -74,11 +75,11 @@ async function settle(ctx: EngineContext, container: Container, run: { end: Prom
   });
   container.notify('exit');
   // The shim still hands its last output to attached clients; its folder goes when it has left.
-  await run.watchEnded;
+  await traced(container.id, 'shim leaves', () => run.watchEnded);
   ctx.forward.ended(container.id);
   await endSessions(ctx, container);
   await keepHealth(ctx, container);
-  if (await noteEnd(ctx, container)) {
+  if (await traced(container.id, 'note the end', () => noteEnd(ctx, container))) {
     await failpoint('settle.saved');
     await ctx.store.removeExecDir(container.id);
   }

@@ -19,6 +19,8 @@ export class Firewall {
   #socket: NetlinkSocket | undefined;
   /** What the kernel has, as far as we know; undefined: it has to be looked at. */
   #applied: Ruleset | undefined;
+  /** A listing of our table that was begun beforehand. */
+  #listing: Promise<unknown[] | undefined> | undefined;
   #running: Promise<void> | undefined;
   #queued: Promise<void> | undefined;
 
@@ -36,6 +38,12 @@ export class Firewall {
       return this.#start();
     });
     return this.#queued;
+  }
+
+  /** Begins to look at the kernel, for the `reconcile` that is about to come. */
+  look(): void {
+    this.#listing = nftListTable(FAMILY, TABLE);
+    this.#listing.catch(() => {});
   }
 
   /** Looks at the kernel first, instead of trusting what was done before. */
@@ -67,7 +75,7 @@ export class Firewall {
 
   /** True if the table of an earlier run drops what concerns nobody of ours. */
   async dropsOthers(): Promise<boolean> {
-    const objects = await nftListTable(FAMILY, TABLE);
+    const objects = await (this.#listing ?? nftListTable(FAMILY, TABLE));
     return objects !== undefined && parseRuleset(objects).chains.get('forward')?.hook?.policy === 'drop';
   }
 
@@ -96,10 +104,21 @@ export class Firewall {
       }
     }
     this.#applied = undefined;
-    const objects = await nftListTable(FAMILY, TABLE);
+    const listing = this.#listing;
+    this.#listing = undefined;
+    try {
+      await this.#change(desired, await (listing ?? nftListTable(FAMILY, TABLE)));
+    } catch (error) {
+      if (listing === undefined) throw error;
+      // Since it was begun something else may have changed.
+      await this.#change(desired, await nftListTable(FAMILY, TABLE));
+    }
+    this.#applied = desired;
+  }
+
+  async #change(desired: Ruleset, objects: unknown[] | undefined): Promise<void> {
     const script = planFirewall(desired, objects === undefined ? undefined : parseRuleset(objects));
     if (script.length > 0) await nftApply(script.join('\n'));
-    this.#applied = desired;
   }
 }
 

@@ -181,6 +181,12 @@ export class Network implements NetworkPort {
     return after;
   }
 
+  /** Begins what `restore` will wait for. */
+  look(): void {
+    const { config } = this.#deps;
+    if (config.iptables || config.ip6tables) this.#firewall.look();
+  }
+
   async restore(running: { containerId: string; sandbox: Sandbox }[]): Promise<void> {
     for (const { containerId, sandbox } of running) {
       this.#sandboxes.set(containerId, sandbox);
@@ -240,7 +246,7 @@ export class Network implements NetworkPort {
     try {
       this.#dropOthers ||= !config.ipForwardNoDrop && await this.#forwardedByUs();
       await this.#firewall.reconcile();
-      this.#pending.push(...await this.#firewall.hindrances());
+      void this.#findHindrances();
     } catch (error) {
       this.#pending.push(`the packet filter could not be set: ${messageOf(error)}`);
     }
@@ -249,6 +255,13 @@ export class Network implements NetworkPort {
   async #forwardedByUs(): Promise<boolean> {
     const ours = forwardingIsOurs(this.#deps.directory);
     return ours === 'unknown' ? await this.#firewall.dropsOthers() : ours;
+  }
+
+  /** Behind the restore: they are for people to read. */
+  async #findHindrances(): Promise<void> {
+    const found = await this.#firewall.hindrances();
+    for (const line of found) this.#deps.logger.warn(line);
+    this.#pending.push(...found);
   }
 
   #filter(): Promise<void> {
@@ -387,11 +400,11 @@ export class Network implements NetworkPort {
   #wantedPorts(): WantedPort[] {
     // The bridge of a network that a newer release recorded is claimed likewise.
     const newer = this.#table.newer().map(({ bridge }): WantedPort => ({ name: bridge }));
-    return newer.concat([...this.#sandboxes.values()].flatMap(({ endpoints }) => endpoints).filter(({ hostLink }) => hostLink !== '').map((endpoint): WantedPort => {
-      const network = this.#table.get(endpoint.networkId);
+    const places = new Map(this.#table.list().map((network) => [network.id, { bridge: network.bridge, isolated: !bridgeOptions(network.options).icc && canIsolate() }]));
+    return newer.concat([...this.#sandboxes.values()].flatMap(({ endpoints }) => endpoints).filter(({ hostLink }) => hostLink !== '').map(({ hostLink, networkId }): WantedPort => {
+      const place = places.get(networkId);
       // Its network's record is lost: the link is claimed, and left as it is.
-      if (network === undefined) return { name: endpoint.hostLink };
-      return { name: endpoint.hostLink, place: { bridge: network.bridge, isolated: !bridgeOptions(network.options).icc && canIsolate() } };
+      return { name: hostLink, ...(place === undefined ? {} : { place }) };
     }));
   }
 

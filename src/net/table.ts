@@ -84,7 +84,7 @@ export class NetworkTable {
     if (wanted.configOnly === true) return this.#lender(wanted);
     const id = this.#deps.newId();
     const bridge = this.#bridgeName(id, bridgeName ?? options[OPTION.name] ?? '');
-    const config = resolveIpam({ ...wanted, config: wanted.ipam.config, pools: this.#pools(), taken: this.#subnets(), routed: routedPrefixes() });
+    const config = resolveIpam({ ...wanted, config: wanted.ipam.config, pools: this.#pools(), taken: this.#subnets(), routed: () => routedPrefixes() });
     const given = new Set(wanted.ipam.config.map(({ subnet }) => subnet));
     const network: NetworkRecord = {
       ...wanted,
@@ -185,7 +185,7 @@ export class NetworkTable {
       config,
       pools: this.#pools(),
       taken: this.#subnets(recorded),
-      routed: routedPrefixes(defaultBridgeName(config)),
+      routed: () => routedPrefixes(defaultBridgeName(config)),
       present: this.#presentAddresses(recorded),
       newId,
       nowNs: clock.nowNs(),

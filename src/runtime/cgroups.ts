@@ -8,7 +8,7 @@ import { errnoOf } from '../base/errors.ts';
 import { V1_FILES, V2_FILES, parseCgroupStats, parseNetDev, parseSystemCpu } from '../core/container/cgroupStats.ts';
 import type { CgroupStats, NetworkCounters } from '../core/container/stats.ts';
 import type { CgroupPort } from '../core/ports/cgroup.ts';
-import { cgroupPids, controllerFolder, isFrozen, killCgroup, makeCgroup, readCgroupFile, readCgroupFiles, thawCgroup } from '../sys/cgroup.ts';
+import { cgroupPids, controllerFolder, isFrozen, isFrozenNow, killCgroup, makeCgroup, readCgroupFile, readCgroupFiles, thawCgroup } from '../sys/cgroup.ts';
 import type { CgroupTrees } from '../sys/cgroup.ts';
 
 export interface CgroupOptions {
@@ -47,6 +47,10 @@ export class Cgroups implements CgroupPort {
 
   frozen(path: string): Promise<boolean> {
     return isFrozen(this.#trees, path);
+  }
+
+  frozenNow(path: string): boolean {
+    return isFrozenNow(this.#trees, path);
   }
 
   async thaw(path: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** Reads a shim's files. Whatever is wrong with one is a value: no file of one container's delays another's restore. */
-import { constants } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf, messageOf } from '../base/errors.ts';
@@ -9,12 +9,30 @@ import { parseExit } from './exit.ts';
 import { parseJournal } from './journal.ts';
 import { parseHealth, parseStatus } from './status.ts';
 
+/** Far more than a status needs; a longer one is no status. */
+const MAX_STATUS_BYTES = 16 * 1024;
 /** A journal is rotated at 1 MiB; of a longer one the end is read. */
 const MAX_JOURNAL_BYTES = 8 * 1024 * 1024;
 
 export const readStatus = (dir: string): Promise<Read<ShimStatus>> => readRecord(join(dir, 'status'), parseStatus);
 export const readHealth = (dir: string): Promise<Read<readonly HealthProbe[]>> => readRecord(join(dir, 'health'), parseHealth);
 export const readExit = (path: string): Promise<Read<ExitRecord>> => readRecord(path, parseExit);
+
+/** The same at once; undefined if it cannot be read. */
+export function readStatusNow(dir: string): ShimStatus | undefined {
+  let fd: number | undefined;
+  try {
+    fd = openSync(join(dir, 'status'), constants.O_RDONLY | constants.O_NONBLOCK);
+    if (!fstatSync(fd).isFile()) return undefined;
+    const buffer = Buffer.allocUnsafe(MAX_STATUS_BYTES);
+    const read = parseStatus(buffer.subarray(0, readSync(fd, buffer)));
+    return read.kind === 'ok' ? read.value : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
+}
 
 async function readRecord<T>(path: string, parse: (bytes: Buffer) => Read<T>): Promise<Read<T>> {
   const bytes = await readEnd(path, MAX_RECORD_BYTES + 1);

@@ -4,7 +4,7 @@ import { endShims } from './ending.ts';
 import { readExit, readHealth, readJournal, readStatus } from './files.ts';
 import { SocketShimHandle } from './handle.ts';
 import { inheritedSpec, launchShim } from './launcher.ts';
-import { liveness } from './liveness.ts';
+import { glance, liveness } from './liveness.ts';
 import { encodeContainerSpec, encodeExecSpec, readPlaces, writePlaces } from './spec.ts';
 
 export interface ShimsConfig {
@@ -46,6 +46,7 @@ export function createShims({ shim }: ShimsConfig): ShimPort {
       return handle;
     },
     liveness: (dir) => liveness(new SocketShimHandle(dir)),
+    glance,
     end: endShims,
     readPlaces,
     writePlaces,

@@ -12,9 +12,9 @@ import { CONTAINER_SCHEMA } from '../core/container/record.ts';
 import type { ContainerRecord, ExecRecord } from '../core/container/record.ts';
 import { EMPTY_VIEW } from '../core/container/view.ts';
 import type { ContainerView } from '../core/container/view.ts';
-import type { ContainerPaths, ContainerStorePort, LoadedContainer } from '../core/ports/containerStore.ts';
+import type { ContainerPaths, ContainerStorePort, LoadedContainer, LoadedContainers } from '../core/ports/containerStore.ts';
 import type { Sandbox } from '../core/ports/network.ts';
-import { encodeRecord, makeDirectory, readRecord, syncDirectory, writeFileAtomic, writeRecord } from './record.ts';
+import { encodeRecord, makeDirectory, readRecord, readRecordNow, syncDirectory, writeFileAtomic, writeRecord } from './record.ts';
 
 /** Twice: without it the links and ports of a running container would be nobody's, and be taken away. */
 const SANDBOX_FILES = ['sandbox.json', 'sandbox.copy.json'];
@@ -60,12 +60,16 @@ export class ContainerStore implements ContainerStorePort {
     return join(this.#execRoot, id, 'execs', execId);
   }
 
-  async loadAll(): Promise<LoadedContainer[]> {
+  /** In one pass over both roots, at once for what is whole: a daemon's start waits for it. */
+  async loadAll(): Promise<LoadedContainers> {
     const names = await readdir(this.#dataRoot);
     // A removal that a crash cut short: the folder was renamed first, so its record counts no more.
     await Promise.all(names.filter((name) => name.startsWith('.gone-')).map((name) => rm(join(this.#dataRoot, name), { recursive: true, force: true })));
-    const loaded = await mapLimit(names.filter((name) => ID.test(name)), 32, (id) => this.#load(id));
-    return loaded.filter((each) => each !== undefined);
+    const present = new Set(await this.listExecDirs());
+    const ids = names.filter((name) => ID.test(name));
+    const loaded = await mapLimit(ids, 32, (id) => this.#load(id, present.has(id)));
+    for (const id of ids) present.delete(id);
+    return { containers: loaded.filter((each) => each !== undefined), strays: [...present] };
   }
 
   /** True if a creation got no further than its folder, which is then removed. */
@@ -76,23 +80,37 @@ export class ContainerStore implements ContainerStorePort {
     return true;
   }
 
-  async #load(id: string): Promise<LoadedContainer | undefined> {
+  async #load(id: string, present: boolean): Promise<LoadedContainer | undefined> {
     const path = join(this.#dataRoot, id, 'config.json');
+    const options = { schema: CONTAINER_SCHEMA as typeof CONTAINER_SCHEMA, parse: (value: Record<string, unknown>) => parseContainer(value, id) };
+    const whole = async (record: ContainerRecord): Promise<LoadedContainer> => ({ kind: 'ok', id, record, view: await this.#view(id), sandbox: present ? await this.loadSandbox(id) : null, present });
     try {
-      const read = await readRecord(path, { schema: CONTAINER_SCHEMA, parse: (value) => parseContainer(value, id) });
+      const record = readRecordNow(path, options);
+      if (record !== undefined) return await whole(record);
+      const read = await readRecord(path, options);
       switch (read.kind) {
         case 'ok':
-          return { kind: 'ok', id, record: read.value };
+          return await whole(read.value);
         case 'missing':
-          return (await this.#neverWas(id)) ? undefined : { kind: 'problem', id, reason: 'its record is missing' };
+          return (await this.#neverWas(id)) ? undefined : { kind: 'problem', id, present, reason: 'its record is missing' };
         case 'damaged':
-          return { kind: 'problem', id, reason: `its record was damaged (${read.reason}) and is kept as ${read.quarantined}` };
+          return { kind: 'problem', id, present, reason: `its record was damaged (${read.reason}) and is kept as ${read.quarantined}` };
         case 'newer':
-          return { kind: 'problem', id, reason: `its record has schema ${read.schema}; this release reads up to ${CONTAINER_SCHEMA}` };
+          return { kind: 'problem', id, present, reason: `its record has schema ${read.schema}; this release reads up to ${CONTAINER_SCHEMA}` };
       }
     } catch (error) {
-      return { kind: 'problem', id, reason: `its record cannot be read: ${String(error)}` };
+      return { kind: 'problem', id, present, reason: `its record cannot be read: ${String(error)}` };
     }
+  }
+
+  /** Missing or damaged: from the journal's start. */
+  async #view(id: string): Promise<ContainerView> {
+    const path = join(this.#dataRoot, id, 'view.json');
+    const options = { schema: 1 as const, parse: parseView };
+    const now = readRecordNow(path, options);
+    if (now !== undefined) return now;
+    const read = await readRecord(path, options);
+    return read.kind === 'ok' ? read.value : EMPTY_VIEW;
   }
 
   /** One after the other for each container: a write that a slow disk holds up must not end after a later one. */
@@ -174,15 +192,14 @@ export class ContainerStore implements ContainerStorePort {
 
   async loadSandbox(id: string): Promise<Sandbox | null> {
     for (const name of SANDBOX_FILES) {
-      const read = await readRecord(join(this.#execRoot, id, name), { schema: 1, parse: (value) => value as unknown as Sandbox & { schema: 1 } });
+      const path = join(this.#execRoot, id, name);
+      const options = { schema: 1 as const, parse: parseSandbox };
+      const now = readRecordNow(path, options);
+      if (now !== undefined) return now;
+      const read = await readRecord(path, options);
       if (read.kind === 'ok') return read.value;
     }
     return null;
-  }
-
-  async loadView(id: string): Promise<ContainerView> {
-    const read = await readRecord(join(this.#dataRoot, id, 'view.json'), { schema: 1, parse: parseView });
-    return read.kind === 'ok' ? read.value : EMPTY_VIEW;
   }
 
   async saveView(id: string, view: ContainerView): Promise<void> {
@@ -241,6 +258,8 @@ export function parseContainer(value: Record<string, unknown>, id: string): Cont
   }
   return value as unknown as ContainerRecord;
 }
+
+const parseSandbox = (value: Record<string, unknown>): Sandbox & { schema: 1 } => value as unknown as Sandbox & { schema: 1 };
 
 export function parseView(value: Record<string, unknown>): ContainerView & { schema: 1 } {
   if (typeof value['seq'] !== 'bigint' || typeof value['facts'] !== 'object' || value['facts'] === null) throw new Error('it is not a view');

@@ -3,7 +3,7 @@
  * fields that this release does not know are kept. What cannot be parsed is quarantined beside itself, never deleted
  * (design law 6); what a newer major wrote is refused and left alone.
  */
-import { constants } from 'node:fs';
+import { constants, readFileSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, unlink } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -88,6 +88,20 @@ export async function readRecord<T extends Versioned>(path: string, options: Rea
   }
 }
 
+/**
+ * The same at once, for many records in a row (reading in a thread of the pool costs ten times the reading); undefined
+ * for one that is not plainly there and whole: `readRecord` tells what it is.
+ */
+export function readRecordNow<T extends Versioned>(path: string, options: ReadOptions<T>): T | undefined {
+  try {
+    const value = decodeRecord(readFileSync(path, 'utf8'));
+    if (typeof value['schema'] === 'number' && value['schema'] > options.schema) return undefined;
+    return options.parse(value);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Removes a record; a missing one is fine. */
 export async function removeRecord(path: string, options: { durable?: boolean } = {}): Promise<void> {
   await rm(path, { force: true });
@@ -96,8 +110,7 @@ export async function removeRecord(path: string, options: { durable?: boolean } 
 
 /** Creates a folder durably: it and its name survive a power loss. Existing is fine. */
 export async function makeDirectory(path: string, mode = 0o700): Promise<void> {
-  await mkdir(path, { recursive: true, mode });
-  await syncDirectory(dirname(path));
+  if ((await mkdir(path, { recursive: true, mode })) !== undefined) await syncDirectory(dirname(path));
 }
 
 export async function syncDirectory(path: string): Promise<void> {
@@ -145,11 +158,20 @@ function escape(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.startsWith('$') ? `$${key}` : key, escape(item)]));
 }
 
+/** What was just parsed is nobody else's: it is changed in place. */
 function unescape(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(unescape);
+  if (Array.isArray(value)) {
+    for (const [index, item] of value.entries()) if (typeof item === 'object') value[index] = unescape(item);
+    return value;
+  }
   if (!isObject(value)) return value;
   if (typeof value['$n'] === 'string') return BigInt(value['$n']);
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.startsWith('$$') ? key.slice(1) : key, unescape(item)]));
+  let escaped = false;
+  for (const [key, item] of Object.entries(value)) {
+    escaped ||= key.startsWith('$$');
+    if (typeof item === 'object' && item !== null) value[key] = unescape(item);
+  }
+  return escaped ? Object.fromEntries(Object.entries(value).map(([key, item]) => [key.startsWith('$$') ? key.slice(1) : key, item])) : value;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);

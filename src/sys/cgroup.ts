@@ -118,10 +118,18 @@ async function subfolders(folder: string): Promise<string[]> {
 export async function isFrozen(trees: CgroupTrees, cgroupsPath: string): Promise<boolean> {
   const folder = controllerFolder(trees, 'freezer', cgroupsPath);
   if (folder === undefined) return false;
-  if (trees.version === 2) return /^frozen 1$/m.test(await readCgroupFile(join(folder, 'cgroup.events')));
-  const state = (await readCgroupFile(join(folder, 'freezer.state'))).trim();
-  return state === 'FROZEN' || state === 'FREEZING';
+  return saysFrozen(trees, await readCgroupFile(freezerFile(trees, folder)));
 }
+
+/** The same at once. */
+export function isFrozenNow(trees: CgroupTrees, cgroupsPath: string): boolean {
+  const folder = controllerFolder(trees, 'freezer', cgroupsPath);
+  return folder !== undefined && saysFrozen(trees, textOf(freezerFile(trees, folder)));
+}
+
+const freezerFile = (trees: CgroupTrees, folder: string): string => join(folder, trees.version === 2 ? 'cgroup.events' : 'freezer.state');
+const saysFrozen = (trees: CgroupTrees, text: string): boolean =>
+  (trees.version === 2 ? /^frozen 1$/m.test(text) : ['FROZEN', 'FREEZING'].includes(text.trim()));
 
 /** Lets its processes run, whoever froze them: frozen ones take no signal, with v1 not even SIGKILL. A missing one is fine. */
 export async function thawCgroup(trees: CgroupTrees, cgroupsPath: string): Promise<void> {

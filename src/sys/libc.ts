@@ -5,8 +5,10 @@
  *     const flock = prototype<(fd: number, operation: number) => number>('int flock(int fd, int operation)');
  *     check('flock', flock()(fd, LOCK_EX));
  */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { constants } from 'node:os';
+import path from 'node:path';
 import type * as Koffi from 'koffi';
 
 interface Libc {
@@ -16,10 +18,16 @@ interface Libc {
 
 let loaded: Libc | undefined;
 
+/** A release has the library alone, beside its bundle: the package's search for it would take longer than all the rest. */
+function loadKoffi(): typeof Koffi {
+  const alone = path.join(import.meta.dirname, 'koffi.node');
+  return createRequire(import.meta.url)(existsSync(alone) ? alone : 'koffi') as typeof Koffi;
+}
+
 /** koffi and the handle of libc. */
 export function libc(): Libc {
   if (loaded === undefined) {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
+    const koffi = loadKoffi();
     loaded = { koffi, library: koffi.load('libc.so.6') };
   }
   return loaded;

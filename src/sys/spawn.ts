@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess, IOType } from 'node:child_process';
 import { once } from 'node:events';
+import { constants } from 'node:os';
 import { Duplex } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { internal, messageOf, unavailable } from '../base/errors.ts';
@@ -69,6 +70,18 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     clearTimeout(timer);
     options.signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** Runs a program on our own terminal and streams; gives its exit code, 128+n if a signal ended it. */
+export async function passThrough(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  const [command = '', ...args] = argv;
+  const child = spawn(command, args, { stdio: 'inherit', env });
+  try {
+    await once(child, 'exit');
+  } catch (error) {
+    throw internal(`cannot start ${command}: ${messageOf(error)}`, error);
+  }
+  return child.exitCode ?? 128 + (child.signalCode === null ? 0 : constants.signals[child.signalCode]);
 }
 
 export interface DetachedOptions {

@@ -12,10 +12,15 @@ export interface VersionFacts {
   node: string;
   host: HostInfo;
   goArch: string;
-  runtime: { name: string; version: string; commit: string };
 }
 
-export function versionView(facts: VersionFacts): unknown {
+export interface RuntimeFacts {
+  name: string;
+  version: string;
+  commit: string;
+}
+
+export function versionView(facts: VersionFacts, runtime: RuntimeFacts): unknown {
   const { host } = facts;
   const details = {
     ApiVersion: MAX_API_VERSION,
@@ -32,7 +37,7 @@ export function versionView(facts: VersionFacts): unknown {
     Platform: { Name: 'moored' },
     Components: [
       { Name: 'Engine', Version: facts.version, Details: details },
-      { Name: facts.runtime.name, Version: facts.runtime.version, Details: { GitCommit: facts.runtime.commit } },
+      { Name: runtime.name, Version: runtime.version, Details: { GitCommit: runtime.commit } },
     ],
     Version: facts.version,
     ApiVersion: MAX_API_VERSION,

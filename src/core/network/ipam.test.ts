@@ -12,7 +12,7 @@ const entry = (more: Partial<IpamConfig>): IpamConfig => ({ subnet: '', ipRange:
 const network = (...config: Partial<IpamConfig>[]) => ({ name: 'n', id: 'id', config: config.map(entry) });
 const resolve = (config: Partial<IpamConfig>[], more: Partial<Parameters<typeof resolveIpam>[0]> = {}) => resolveIpam({
   config: config.map(entry), enableIpv4: true, enableIpv6: false, internal: false,
-  pools: [...DEFAULT_ADDRESS_POOLS, ulaPool(1n)], taken: [], routed: [], ...more,
+  pools: [...DEFAULT_ADDRESS_POOLS, ulaPool(1n)], taken: [], routed: () => [], ...more,
 });
 
 test('no address is given twice, none outside, until all are given', () => {

@@ -57,7 +57,7 @@ export interface IpamRequest {
   /** Subnets of the other networks. */
   readonly taken: readonly Cidr[];
   /** What the host has routes to: avoided when a subnet is chosen, allowed when the user gives it. */
-  readonly routed: readonly Cidr[];
+  readonly routed: () => readonly Cidr[];
 }
 
 /** Completes what a user asked for: a subnet for each family in use, a gateway for each subnet. Throws in Docker's words. */
@@ -76,7 +76,7 @@ export function resolveIpam(request: IpamRequest): IpamConfig[] {
   for (const family of [4, 6] as const) {
     if (!familyIsOn(request, family) || resolved.some((entry) => subnetOf(entry).family === family)) continue;
     const pools = request.pools.filter((pool) => parseCidr(pool.base)?.cidr.family === family);
-    const subnet = choosePool(pools, [...taken, ...request.routed]);
+    const subnet = choosePool(pools, [...taken, ...request.routed()]);
     // An entry without a subnet can still say what else it wants of the v4 one.
     const bare = family === 4 ? wanted.find((entry) => entry.subnet === '') : undefined;
     resolved.push(withGateway({ ...(bare ?? EMPTY_IPAM), subnet: formatCidr(subnet) }, subnet));

@@ -12,7 +12,7 @@ export interface PredefinedRequest {
   readonly pools: readonly AddressPool[];
   /** Subnets of the other networks. */
   readonly taken: readonly Cidr[];
-  readonly routed: readonly Cidr[];
+  readonly routed: () => readonly Cidr[];
   /** Addresses (`a.b.c.d/n`) that the bridge has already: kept if the options do not say others. */
   readonly present: readonly string[];
   readonly newId: () => string;

@@ -20,6 +20,7 @@ ${lines.map(([, text]) => text).join('\n')}
 Commands:
   doctor                                      Say whether live restore will hold on this host, and why not
   shim-upgrade                                Let the shims of running containers go on as this release's, in place
+  trace                                       Run a command and print the daemon's steps with their times
 
 Options that take a list may be specified multiple times.
 `;

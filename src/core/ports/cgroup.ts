@@ -9,6 +9,8 @@ export interface CgroupPort {
   directories(path: string): { memory: string; procs: string };
   /** True if its processes are frozen now, whoever froze them. */
   frozen(path: string): Promise<boolean>;
+  /** The same at once, for a daemon's start. */
+  frozenNow(path: string): boolean;
   /** Lets its processes run, whoever froze them; a missing one is fine. */
   thaw(path: string): Promise<void>;
   /** SIGKILL to everything in it and below; a missing one is fine. */

@@ -21,16 +21,26 @@ export interface ContainerPaths {
   execs: string;
 }
 
-/** A container's record as found at start. `problem`: it stays listed with the reason. */
+/**
+ * A container as found at start. `present`: it has a folder in the exec root; its sandbox is read only then. `problem`: it
+ * stays listed with the reason.
+ */
 export type LoadedContainer =
-  | { kind: 'ok'; id: string; record: ContainerRecord }
-  | { kind: 'problem'; id: string; reason: string };
+  | { kind: 'ok'; id: string; record: ContainerRecord; view: ContainerView; sandbox: Sandbox | null; present: boolean }
+  | { kind: 'problem'; id: string; reason: string; present: boolean };
+
+/** All that the roots hold. */
+export interface LoadedContainers {
+  containers: LoadedContainer[];
+  /** Folders in the exec root that no record claims. */
+  strays: string[];
+}
 
 /** The records of containers in both roots. */
 export interface ContainerStorePort {
   paths(id: string): ContainerPaths;
   execDir(id: string, execId: string): string;
-  loadAll(): Promise<LoadedContainer[]>;
+  loadAll(): Promise<LoadedContainers>;
   /** Makes the container's folder if need be. Durable before it resolves unless told otherwise. */
   save(record: ContainerRecord, options?: { durable?: boolean }): Promise<void>;
   /** Removes its log files, of a container that does not run. */
@@ -55,8 +65,7 @@ export interface ContainerStorePort {
   saveSandbox(id: string, sandbox: Sandbox): Promise<void>;
   loadSandbox(id: string): Promise<Sandbox | null>;
 
-  /** What the journal told up to the last entry whose events were published; missing or damaged: from the start. */
-  loadView(id: string): Promise<ContainerView>;
+  /** Notes what the journal told up to the last entry whose events were published. */
   saveView(id: string, view: ContainerView): Promise<void>;
 
   /** Makes the session's folder with its record and `process.json`. */

@@ -323,6 +323,11 @@ export interface ShimPort {
   connect(dir: string): Promise<ShimHandle>;
   liveness(dir: string): Promise<Liveness>;
   /**
+   * What the shim's status says, if that and the kernel leave no doubt that shim and container run; at once, and without
+   * asking the shim. Undefined for everything else: then `liveness` is due.
+   */
+  glance(dir: string): ShimStatus | undefined;
+  /**
    * Resolves when no shim holds the directory, or one of an exec session below it, any more. Those that do not leave by
    * themselves within `graceMs` are killed.
    */
