@@ -27,19 +27,29 @@ export async function removeNow(ctx: EngineContext, container: Container, volume
   const obscure = container.problem !== '' || container.state.kind === 'broken';
   // One that a crash left half made was never told of.
   const half = container.record.desired === 'creating';
+  const goesByItself = container.record.hostConfig.autoRemove && container.record.startedBefore && container.state.kind === 'exited';
   container.transition({ kind: 'remove' });
-  const remove = (): Promise<void> => removeSteps(ctx, container, { obscure, volumes });
+  const remove = (): Promise<void> => removeSteps(ctx, container, { obscure, goesByItself, volumes });
   if (half) await remove();
   else await ctx.events.telling(containerEvent(container.subject, 'destroy'), { of: 'container', id: container.id, is: 'gone' }, remove);
   container.notify('removed');
   await collectImages(ctx);
 }
 
-async function removeSteps(ctx: EngineContext, container: Container, { obscure, volumes }: { obscure: boolean; volumes: boolean }): Promise<void> {
+interface Removal {
+  /** Nobody knows whether something of it runs. */
+  readonly obscure: boolean;
+  /** `--rm`, after its end. */
+  readonly goesByItself: boolean;
+  readonly volumes: boolean;
+}
+
+async function removeSteps(ctx: EngineContext, container: Container, { obscure, goesByItself, volumes }: Removal): Promise<void> {
   try {
     if (container.problem === '') {
       container.record = { ...container.record, desired: 'removing', removeVolumes: volumes };
-      await traced(container.id, 'durable intent', () => saveIntent(ctx, container));
+      // One that ended and removes itself is removed by any next start, whatever its record says.
+      if (!goesByItself) await traced(container.id, 'durable intent', () => saveIntent(ctx, container));
       await failpoint('remove.intended');
     }
     if (obscure) await makeSureItIsGone(ctx, container);
@@ -51,7 +61,7 @@ async function removeSteps(ctx: EngineContext, container: Container, { obscure, 
     await failpoint('remove.layer');
     if (volumes) await removeAnonymousVolumes(ctx, container);
     await failpoint('remove.volumes');
-    await traced(container.id, 'remove record', () => ctx.store.remove(container.id));
+    await traced(container.id, 'remove record', () => ctx.store.remove(container.id, { durable: container.problem !== '' }));
     await failpoint('remove.record');
   } catch (error) {
     container.transition({ kind: 'broke', reason: `its removal failed: ${messageOf(error)}`, pid: 0 });

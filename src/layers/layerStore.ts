@@ -14,8 +14,8 @@ import type { Logger } from '../base/logger.ts';
 import { KeyedMutex } from '../base/keyedMutex.ts';
 import { readRecord, syncDirectory, writeRecord } from '../store/record.ts';
 import { MNT_DETACH, syncfs, umount } from '../sys/mount.ts';
-import { run } from '../sys/spawn.ts';
 import { fileThreads } from './fileThreads.ts';
+import { removeTree } from './removeTree.ts';
 import { drain, feed, keepErrors } from './transfer.ts';
 
 export interface LayerRecord {
@@ -255,12 +255,6 @@ export class LayerStore {
     const input = { root: this.diffPath(chainId), split: this.layerPath(chainId, 'split') };
     return drain((sink) => this.streaming.run('assembleLayer', { ...input, sink }));
   }
-}
-
-/** Removes whatever is there, however deep and however large, and without holding up this process. */
-export async function removeTree(target: string): Promise<void> {
-  const result = await run(['rm', '-rf', '--one-file-system', '--', target], { timeoutMs: 30 * 60_000 });
-  if (result.code !== 0) throw internal(`cannot remove ${target}: ${result.stderr.trim()}`);
 }
 
 function hexOf(chainId: string): string {

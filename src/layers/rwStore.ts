@@ -2,7 +2,7 @@
 import { mkdir, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { conflict, invalid, notFound } from '../base/errors.ts';
-import { readRecord, syncDirectory, writeRecord } from '../store/record.ts';
+import { readRecord, syncDirectory, syncFile, writeRecord } from '../store/record.ts';
 import type { LayerStore } from './layerStore.ts';
 
 export interface RwRecord {
@@ -77,9 +77,10 @@ export class RwStore {
     const staging = await this.#layers.staging('rw');
     try {
       await fill(staging);
-      await writeRecord(path.join(staging, 'layer.json'), record);
+      await writeRecord(path.join(staging, 'layer.json'), record, { durable: false });
       await rename(staging, target);
-      await syncDirectory(path.dirname(target));
+      // Side by side: the disk is flushed once for all three.
+      await Promise.all([syncFile(path.join(target, 'layer.json')), syncDirectory(target), syncDirectory(path.dirname(target))]);
       this.#records.set(record.id, record);
     } catch (error) {
       await this.#layers.discard(staging);

@@ -132,7 +132,7 @@ export class ContainerStore implements ContainerStorePort {
     await Promise.all(names.map((name) => rm(join(dataDir, name), { force: true })));
   }
 
-  async remove(id: string): Promise<void> {
+  async remove(id: string, options: { durable?: boolean } = {}): Promise<void> {
     await this.removeExecDir(id);
     const gone = join(this.#dataRoot, `.gone-${id}`);
     try {
@@ -140,7 +140,7 @@ export class ContainerStore implements ContainerStorePort {
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT') throw error;
     }
-    await syncDirectory(this.#dataRoot);
+    if (options.durable ?? true) await syncDirectory(this.#dataRoot);
     await failpoint('container.removed');
     await rm(gone, { recursive: true, force: true });
   }

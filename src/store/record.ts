@@ -113,6 +113,15 @@ export async function makeDirectory(path: string, mode = 0o700): Promise<void> {
   if ((await mkdir(path, { recursive: true, mode })) !== undefined) await syncDirectory(dirname(path));
 }
 
+export async function syncFile(path: string): Promise<void> {
+  const file = await open(path, constants.O_RDONLY);
+  try {
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+}
+
 export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {

@@ -7,9 +7,9 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess, IOType } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
-import { Duplex } from 'node:stream';
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import { internal, messageOf, unavailable } from '../base/errors.ts';
+import { posixSpawn } from './posixSpawn.ts';
 
 export interface RunOptions {
   /** Written to stdin, which is a socket and not a pipe: a tool that opens /dev/stdin again needs a file instead. Default: /dev/null. */
@@ -105,15 +105,19 @@ export interface DetachedProcess {
 }
 
 /** Starts a process that does not keep us alive and that lives on without us; stdio is /dev/null. */
-export async function spawnDetached(argv: readonly string[], options: DetachedOptions = {}): Promise<DetachedProcess> {
-  const child = start(argv, ['ignore', 'ignore', 'ignore', ...(options.fds ?? [])], options);
-  const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
-    child.once('exit', (code, signal) => resolve({ code, signal }));
+export function spawnDetached(argv: readonly string[], options: DetachedOptions = {}): Promise<DetachedProcess> {
+  return Promise.try(() => {
+    try {
+      const child = posixSpawn({ argv, env: options.env ?? process.env, cwd: options.cwd, fds: options.fds ?? [] });
+      let ended = false;
+      void child.exited.then(() => {
+        ended = true;
+      });
+      return { ...child, kill: () => (ended ? undefined : killGroupOf(child.pid)) };
+    } catch (error) {
+      throw internal(`cannot start ${argv[0]}: ${messageOf(error)}`, error);
+    }
   });
-  await started(child, argv);
-  child.unref();
-  const pipes = child.stdio.slice(3).map((stream) => (stream instanceof Duplex ? stream : undefined));
-  return { pid: child.pid ?? 0, pipes, exited, kill: () => killGroup(child) };
 }
 
 interface StartOptions {
@@ -151,8 +155,12 @@ async function closed(child: ChildProcess, argv: readonly string[]): Promise<voi
 
 function killGroup(child: ChildProcess): void {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  killGroupOf(child.pid);
+}
+
+function killGroupOf(pid: number): void {
   try {
-    process.kill(-child.pid, 'SIGKILL');
+    process.kill(-pid, 'SIGKILL');
   } catch {
     // It ended between the check and the signal.
   }

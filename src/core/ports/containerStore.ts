@@ -45,8 +45,11 @@ export interface ContainerStorePort {
   save(record: ContainerRecord, options?: { durable?: boolean }): Promise<void>;
   /** Removes its log files, of a container that does not run. */
   removeLogs(id: string): Promise<void>;
-  /** Removes the container's folders in both roots; idempotent. */
-  remove(id: string): Promise<void>;
+  /**
+   * Removes the container's folders in both roots; idempotent. Durable before it resolves unless told otherwise: a record
+   * that says that it is to be removed may come back with a power loss, and is removed again.
+   */
+  remove(id: string, options?: { durable?: boolean }): Promise<void>;
 
   /** An empty exec folder (what an earlier run left there is gone). */
   freshExecDir(id: string): Promise<void>;
