@@ -216,6 +216,10 @@ static void give_conns(struct giving *g, const struct shim *shim)
 		give_fd(g, c->source.fd);
 		text_add(&g->text, "client %d %d %d %llu\n", c->source.fd, c->mode, flags, (unsigned long long)c->since);
 		give_bytes(g, "client-line", c->line, c->line_len, NULL, 0);
+		for (size_t i = 0; i < c->fd_count; i++) {
+			give_fd(g, c->fds[i]);
+			text_add(&g->text, "client-brought %d\n", c->fds[i]);
+		}
 		give_ring(g, "client-out", c->out.map, c->out.cap, c->out.head, c->out.used);
 	}
 }
@@ -251,6 +255,15 @@ static bool take_client_line(struct taking *t, const struct field *f)
 	return t->conn && take_into(t, f, t->conn->line, REQUEST_MAX, &t->conn->line_len);
 }
 
+static bool take_client_brought(struct taking *t, const struct field *f)
+{
+	int64_t fd;
+	if (!t->conn || t->conn->fd_count == REQUEST_FDS || !taken_int(f, 0, 0, INT32_MAX, &fd))
+		return false;
+	t->conn->fds[t->conn->fd_count++] = (int)fd;
+	return true;
+}
+
 static bool take_client_out(struct taking *t, const struct field *f)
 {
 	size_t len;
@@ -276,6 +289,7 @@ static const struct {
 	{ "stdin-bytes", take_stdin }, { "stdout-pending", take_stdout_pending }, { "stderr-pending", take_stderr_pending },
 	{ "log-torn", take_torn }, { "probe-said", take_probe_said }, { "tcp", take_tcp }, { "way", take_way }, { "udp", take_udp },
 	{ "client", take_client }, { "client-line", take_client_line }, { "client-out", take_client_out },
+	{ "client-brought", take_client_brought },
 };
 
 void parts_give(struct giving *g, struct shim *shim)
@@ -314,6 +328,9 @@ void parts_open(const struct shim *shim, void (*each)(int fd, void *context), vo
 		for (const struct udp_flow *flow = r->udp; flow; flow = flow->next)
 			each(flow->source.fd, context);
 	}
-	for (const struct conn *c = shim->control.conns; c; c = c->next)
+	for (const struct conn *c = shim->control.conns; c; c = c->next) {
 		each(c->source.fd, context);
+		for (size_t i = 0; i < c->fd_count; i++)
+			each(c->fds[i], context);
+	}
 }

@@ -65,6 +65,7 @@ void conn_close(struct conn *c)
 	read_rest(c);
 	loop_close(&shim->loop, &c->source);
 	outbuf_drop(&c->out);
+	conn_close_fds(c);
 	machine_conn_gone(shim, c);
 	upgrade_conn_gone(shim, c);
 	free(c);
@@ -207,9 +208,42 @@ void conn_update(struct conn *c)
 		conn_doom(c);
 }
 
+void conn_close_fds(struct conn *c)
+{
+	for (size_t i = 0; i < c->fd_count; i++)
+		close(c->fds[i]);
+	c->fd_count = 0;
+}
+
+// Descriptors that came along; more than a request may have are closed.
+static void take_fds(struct conn *c, struct msghdr *msg)
+{
+	for (struct cmsghdr *head = CMSG_FIRSTHDR(msg); head; head = CMSG_NXTHDR(msg, head)) {
+		if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(head) + i * sizeof fd, sizeof fd);
+			if (c->fd_count < REQUEST_FDS)
+				c->fds[c->fd_count++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
 static void read_requests(struct conn *c)
 {
-	ssize_t n = recv(c->source.fd, c->line + c->line_len, REQUEST_MAX - c->line_len, MSG_DONTWAIT);
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(REQUEST_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = { c->line + c->line_len, REQUEST_MAX - c->line_len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+	ssize_t n = recvmsg(c->source.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n > 0)
+		take_fds(c, &msg);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0)

@@ -5,6 +5,7 @@
 
 #define CONN_MAX 64
 #define REQUEST_MAX 4096
+#define REQUEST_FDS 8
 
 struct shim;
 
@@ -35,6 +36,8 @@ struct conn {
 	uint64_t since;
 	size_t line_len;
 	char line[REQUEST_MAX + 1];
+	int fds[REQUEST_FDS]; // that came with the request
+	size_t fd_count;
 };
 
 struct control {
@@ -72,4 +75,6 @@ bool conn_send(struct conn *conn, const void *head, size_t head_len, const void 
 void conn_update(struct conn *conn); // which events it now waits for
 void conn_doom(struct conn *conn);
 void conn_close(struct conn *conn);
+// Closes what the request brought along and nobody took.
+void conn_close_fds(struct conn *conn);
 void requests_run(struct conn *conn);

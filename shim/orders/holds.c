@@ -2,9 +2,11 @@
 #include "shim.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 int holds_check(struct shim *shim, struct error *err)
 {
@@ -57,4 +59,50 @@ void holds_give(struct conn *c)
 	// The first answers of a connection always find room: who left none never reads.
 	if (n != (ssize_t)t.len)
 		conn_doom(c);
+}
+
+static struct hold_spec *hold_named(struct spec *spec, const char *name)
+{
+	for (size_t i = 0; i < spec->holds; i++)
+		if (strcmp(spec->hold[i].name, name) == 0)
+			return &spec->hold[i];
+	return NULL;
+}
+
+// All of the names, or nothing.
+static bool names_good(const struct spec *spec, const struct conn *c, char *name[REQUEST_FDS], char *names)
+{
+	size_t count = 0, added = 0;
+	for (char *next; (next = strsep(&names, ",")) != NULL; count++) {
+		if (count == REQUEST_FDS || !hold_name_good(next))
+			return false;
+		for (size_t i = 0; i < count; i++)
+			if (strcmp(name[i], next) == 0)
+				return false;
+		added += !hold_named((struct spec *)(uintptr_t)spec, next);
+		name[count] = next;
+	}
+	return count == c->fd_count && spec->holds + added <= SPEC_HOLDS;
+}
+
+void holds_take(struct conn *c, const char *names)
+{
+	struct spec *spec = &c->shim->spec;
+	char own[REQUEST_MAX + 1], *name[REQUEST_FDS];
+	snprintf(own, sizeof own, "%s", names);
+	if (!names_good(spec, c, name, own)) {
+		control_error(c, "request", "invalid sockets");
+		return;
+	}
+	for (size_t i = 0; i < c->fd_count; i++) {
+		struct hold_spec *hold = hold_named(spec, name[i]);
+		if (hold)
+			close(hold->fd);
+		else
+			hold = &spec->hold[spec->holds++];
+		hold->fd = c->fds[i];
+		snprintf(hold->name, sizeof hold->name, "%s", name[i]);
+	}
+	c->fd_count = 0; // they are ours now
+	control_ok(c, NULL);
 }

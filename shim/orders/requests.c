@@ -178,6 +178,37 @@ static void verb_upgrade(struct conn *c, const struct pairs *pairs)
 		control_error(c, "request", "invalid or missing path");
 }
 
+static void verb_hold(struct conn *c, const struct pairs *pairs)
+{
+	const char *names = pairs_get(pairs, "sockets");
+	if (names)
+		holds_take(c, names);
+	else
+		control_error(c, "request", "invalid or missing sockets");
+}
+
+static void verb_port(struct conn *c, const struct pairs *pairs)
+{
+	int64_t host_port, port = 0;
+	const char *proto = pairs_get(pairs, "proto"), *host = pairs_get(pairs, "host"), *use = pairs_get(pairs, "use"), *address = pairs_get(pairs, "address");
+	if (!number(c, pairs, "host-port", 1, UINT16_MAX, &host_port))
+		return;
+	if (address && !number(c, pairs, "port", 1, UINT16_MAX, &port))
+		return;
+	struct port_order order = { .proto = proto ? proto : "", .host = host ? host : "", .host_port = (uint16_t)host_port, .use = use ? use : "", .address = address, .port = (uint16_t)port };
+	int failed = port_order(c->shim, &order, c->fd_count == 1 ? c->fds[0] : -1);
+	if (failed == 0 && c->fd_count == 1)
+		c->fd_count = 0; // it is the port's now
+	if (failed == -EINVAL)
+		control_error(c, "request", "invalid port");
+	else if (failed == -ENOENT)
+		control_error(c, "no-port", "no socket of this port is held");
+	else if (failed)
+		control_error(c, "system", strerror(-failed));
+	else
+		control_ok(c, NULL);
+}
+
 static const struct {
 	const char *name;
 	verb *run;
@@ -185,7 +216,7 @@ static const struct {
 	{ "hello", verb_hello }, { "start", verb_start }, { "signal", verb_signal }, { "stop", verb_stop },
 	{ "policy", verb_policy }, { "resize", verb_resize }, { "attach", verb_attach }, { "close-stdin", verb_close_stdin },
 	{ "log-reopen", verb_log_reopen }, { "state", verb_state }, { "watch", verb_watch },
-	{ "give-sockets", verb_give_sockets }, { "upgrade", verb_upgrade },
+	{ "give-sockets", verb_give_sockets }, { "hold", verb_hold }, { "port", verb_port }, { "upgrade", verb_upgrade },
 };
 
 static void run_one(struct conn *c, char *line, size_t len)
@@ -194,15 +225,18 @@ static void run_one(struct conn *c, char *line, size_t len)
 	const char *name;
 	if (request_parse(line, len, &name, &pairs) < 0) {
 		control_error(c, "request", "malformed request");
+		conn_close_fds(c);
 		return;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++) {
 		if (strcmp(verbs[i].name, name) == 0) {
 			verbs[i].run(c, &pairs);
+			conn_close_fds(c);
 			return;
 		}
 	}
 	control_error(c, "request", "unknown verb");
+	conn_close_fds(c);
 }
 
 void requests_run(struct conn *c)

@@ -89,17 +89,22 @@ bool spec_take_port(struct spec *spec, const struct field *f)
 	return true;
 }
 
+bool hold_name_good(const char *name)
+{
+	size_t len = strlen(name);
+	return len && len <= HOLD_NAME && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len;
+}
+
 bool spec_take_hold(struct spec *spec, const struct field *f)
 {
 	int64_t fd;
 	struct hold_spec *h = &spec->hold[spec->holds];
 	if (f->count < 2 || spec->holds == SPEC_HOLDS || !parse_i64(f->word[0], &fd) || fd < 4 || fd > 100000)
 		return false;
-	size_t len = strlen(f->word[1]);
-	if (!len || len > HOLD_NAME || strspn(f->word[1], "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
+	if (!hold_name_good(f->word[1]))
 		return false;
 	h->fd = (int)fd;
-	memcpy(h->name, f->word[1], len + 1);
+	memcpy(h->name, f->word[1], strlen(f->word[1]) + 1);
 	spec->holds++;
 	return true;
 }

@@ -74,6 +74,7 @@ int spec_parse(struct spec *spec, char *text, size_t len, struct error *err);
 int spec_load(struct spec *spec, struct error *err);
 // Fields that others write, too: `port` and `hold`.
 bool spec_take_port(struct spec *spec, const struct field *field);
+bool hold_name_good(const char *name);
 bool spec_take_hold(struct spec *spec, const struct field *field);
 // Takes `eth0,eth1` in place of the links that the spec named. False if they are too many or too long.
 bool spec_keep_links(struct spec *spec, const char *names);

@@ -35,6 +35,17 @@ struct ports {
 
 int ports_start(struct shim *shim, struct error *err);
 int ports_resume(struct shim *shim); // with what a predecessor had under way
+// `port`: what a published port is used for from now on.
+struct port_order {
+	const char *proto, *host; // where it is bound: `tcp`, `udp` or `sctp`, and its address
+	uint16_t host_port;
+	const char *use; // as in the spec
+	const char *address; // of a relay's target, or NULL
+	uint16_t port;
+};
+// With `fd`, one more socket, ours after success; -EEXIST if one is held there. Without, the one that is held there, -ENOENT if
+// there is none. -EINVAL: an order that makes no sense.
+int port_order(struct shim *shim, const struct port_order *order, int fd);
 void ports_stop(struct shim *shim);
 
 // A relay that is not started; NULL when its target is none.

@@ -112,7 +112,8 @@ function rootfs({ rootfs: found }: ContainerFacts): ReturnType<Check> {
   return [{ level: 'problem', check: 'root', text: `${found.path} is not mounted any more: it runs on, but cannot be restarted by its shim`, advice: 'restart the container' }];
 }
 
-function ports({ ports: { wanted, missing, error } }: ContainerFacts): ReturnType<Check> {
+function ports({ ports: { wanted, missing, error, lost = [] } }: ContainerFacts): ReturnType<Check> {
+  if (lost.length > 0) return [{ level: 'problem', check: 'ports', text: `taken by another process: ${lost.join(', ')}`, advice: 'end that process: they are published again by themselves' }];
   if (wanted.length === 0) return [];
   if (error !== '') return [{ level: 'unknown', check: 'ports', text: `whether its shim holds them cannot be seen: ${error}` }];
   if (missing.length === 0) return [{ level: 'ok', check: 'ports', text: `held: ${wanted.join(', ')}` }];

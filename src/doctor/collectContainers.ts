@@ -119,7 +119,7 @@ async function holdings(execDir: string, { shimStatus, record, mounted }: Known)
     pipeAsked: await readSpecPipeSize(execDir),
     netnsPinned: sandbox === undefined ? undefined : isNetns(sandbox.netnsPath),
     rootfs: await rootfsOf(execDir, { record, mounted }),
-    ports: await portsOf(sandbox?.ports ?? [], shimPid),
+    ports: { ...(await portsOf(sandbox?.ports ?? [], shimPid)), lost: (sandbox?.lost ?? []).map(({ proto, hostIp, hostPort }) => nameOf(proto, hostIp, hostPort)) },
   };
 }
 

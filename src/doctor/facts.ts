@@ -121,6 +121,8 @@ export interface PortFacts {
   readonly missing: readonly string[];
   /** Why the sockets could not be looked at, or empty. */
   readonly error: string;
+  /** Taken by other processes, so that nothing leads from there to the container. */
+  readonly lost?: readonly string[];
 }
 
 /** A log that is handed on to a target (syslog, journald, fluentd, gelf). */

@@ -10,6 +10,7 @@ import type { EngineContext } from './context.ts';
 import { hostsOf } from './hosts.ts';
 import { endpointNames, refreshNames } from './names.ts';
 import { endpointEvent } from './resourceEvents.ts';
+import { redirectRelays } from './shimPorts.ts';
 
 export interface AttachedEndpoint {
   containerId: string;
@@ -122,10 +123,12 @@ async function record(ctx: EngineContext, container: Container, networks: Record
 }
 
 /** The sandbox as it is now: for the next daemon, for the shim's restarts, and in the container's hosts file. */
-async function keep(ctx: EngineContext, container: Container, sandbox: Sandbox): Promise<void> {
+async function keep(ctx: EngineContext, container: Live, sandbox: Sandbox): Promise<void> {
+  const before = container.sandbox;
   container.sandbox = sandbox;
   await ctx.store.saveSandbox(container.id, sandbox);
   await container.handle?.policy({ keepLinks: sandbox.endpoints.map(({ link }) => link).filter((link) => link !== '') });
+  await redirectRelays(ctx, container, { before, after: sandbox });
   await ctx.store.writeEtc(container.id, { hosts: hostsFile(await hostsOf(ctx, container, sandbox)) });
   await refreshNames(ctx, container);
 }

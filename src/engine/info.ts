@@ -6,6 +6,7 @@ import type { VolumeRecord } from '../core/ports/volumes.ts';
 import type { SysInfo } from '../core/container/sysInfo.ts';
 import type { ContainerSnapshot } from '../core/container/snapshot.ts';
 import { forwardWarnings } from './forward.ts';
+import { lostPortWarnings } from './shimPorts.ts';
 import { layersOf } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { snapshot } from './query.ts';
@@ -27,7 +28,7 @@ export async function engineInfo(ctx: EngineContext): Promise<EngineInfo> {
     sys: ctx.host.sysInfo(),
     settings,
     nowNs: ctx.clock.nowNs(),
-    warnings: [...limitWarnings(ctx.host.sysInfo()), ...ctx.pending().map((line) => `WARNING: ${line}`), ...broken, ...(await forwardWarnings(ctx))],
+    warnings: [...limitWarnings(ctx.host.sysInfo()), ...ctx.pending().map((line) => `WARNING: ${line}`), ...broken, ...lostPortWarnings(ctx), ...(await forwardWarnings(ctx))],
   };
 }
 

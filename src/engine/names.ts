@@ -51,8 +51,12 @@ export async function refreshNames(ctx: EngineContext, container: Container): Pr
       if (JSON.stringify(known.endpoints) !== JSON.stringify(changed.endpoints)) await ctx.names.publish(changed);
     } else if (needsResolver(sandbox)) {
       const sockets = await ctx.names.open(sandbox.netnsPath);
-      // Its shim was born without them: the resolver binds the same ports for itself.
-      sockets[Symbol.dispose]();
+      try {
+        // A shim of an older release cannot take them: then the resolver binds the same ports for itself.
+        await container.handle?.hold(sockets.fds);
+      } finally {
+        sockets[Symbol.dispose]();
+      }
       await publishNames(ctx, container, sockets.ports);
       await ctx.store.writeEtc(container.id, { resolvConf: resolvConf(await resolvConfOf(ctx, container, sandbox)) });
     }

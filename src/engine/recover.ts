@@ -10,6 +10,7 @@ import type { EngineContext } from './context.ts';
 import { LEAVE_MS } from './ending.ts';
 import { killEverything } from './kill.ts';
 import { publishNames } from './names.ts';
+import { notePorts, regainPorts } from './shimPorts.ts';
 import { shimSpec } from './shimSpec.ts';
 import { supervise } from './supervise.ts';
 
@@ -19,8 +20,7 @@ import { supervise } from './supervise.ts';
  */
 export async function takeOver(ctx: EngineContext, container: Container): Promise<void> {
   const { sandbox } = container;
-  const { sockets, lost } = sandbox === null ? { sockets: [], lost: [] } : ctx.network.rebind(sandbox);
-  for (const { hostIp, hostPort } of lost) ctx.logger.warn('a published port could not be reserved again', { container: container.id, address: hostIp, port: hostPort });
+  const { sockets, lost } = sandbox === null ? { sockets: [], lost: [] } : ctx.network.rebind(sandbox, [...sandbox.ports, ...(sandbox.lost ?? [])]);
   let handle: ShimHandle;
   try {
     using resolver = sandbox !== null && needsResolver(sandbox) ? await ctx.names.open(sandbox.netnsPath) : undefined;
@@ -34,7 +34,9 @@ export async function takeOver(ctx: EngineContext, container: Container): Promis
   }
   await failpoint('restore.adopted');
   ctx.logger.warn('a container whose shim had died was given another; its exit code will be unknown', { container: container.id });
+  await notePorts(ctx, container, lost);
   await supervise(ctx, container, handle);
+  void regainPorts(ctx, container, handle);
 }
 
 /** Ends what was created in the runtime and never started. Its shim takes back what it made, if it still can. */

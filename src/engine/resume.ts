@@ -9,6 +9,7 @@ import type { Container, ExecSession } from './container.ts';
 import { containerEvent } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { endExec, followEnd } from './exec.ts';
+import { regainPorts } from './shimPorts.ts';
 import { applyEntry, saveView, supervise } from './supervise.ts';
 
 /** What happened while no daemon was there, published with the times at which it happened. */
@@ -41,6 +42,7 @@ export async function resumeRun(ctx: EngineContext, container: Container, paused
   await supervise(ctx, container, handle);
   if (paused && container.state.kind === 'running') container.transition({ kind: 'paused' });
   tellPolicy(ctx, container, handle);
+  void regainPorts(ctx, container, handle);
   await failpoint('restore.resumed');
   await resumeExecs(ctx, container);
 }

@@ -14,14 +14,14 @@ import type { WantedBridge, WantedPort } from '../core/network/links.ts';
 import { directPorts, linkedPorts } from '../core/network/reachable.ts';
 import { portRequests } from '../core/network/ports.ts';
 import type { PortRequest } from '../core/network/ports.ts';
-import type { EndpointRecord, LinkedPorts, NetworkPort, NetworkRecord, PortSocket, Sandbox, SandboxRequest, SandboxUp, PublishedPort } from '../core/ports/network.ts';
+import type { EndpointRecord, LinkedPorts, NetworkPort, NetworkRecord, PortSocket, PortUse, Sandbox, SandboxRequest, SandboxUp, PublishedPort } from '../core/ports/network.ts';
 import { Firewall } from './firewall.ts';
 import { forwardingIsOurs, noteForwarding } from './forwarding.ts';
 import { canIsolate, enableForwarding, setBridgeSysctls } from './host.ts';
 import { HostPorts } from './hostPorts.ts';
 import { attach, deleteLink, ensureBridge, freeLinkName, makeNamespace, missingLinks, reconcileLinks, removeNetns, setGateways } from './links.ts';
 import type { Attachment } from './links.ts';
-import { bindAgain, closeSockets, translationOf } from './publish.ts';
+import { bindAgain, closeSockets, isHostPort, translationOf, useOf } from './publish.ts';
 import type { Publication, PublishTarget } from './publish.ts';
 import { NetworkTable } from './table.ts';
 import type { NetworkDeps, NetworkRequest } from './table.ts';
@@ -122,7 +122,7 @@ export class Network implements NetworkPort {
   async down(containerId: string, sandbox: Sandbox): Promise<void> {
     const known = this.#sandboxes.get(containerId);
     const endpoints = [...sandbox.endpoints, ...(known?.endpoints ?? []).filter((endpoint) => !sandbox.endpoints.some(({ id }) => id === endpoint.id))];
-    const ports = known?.ports ?? [];
+    const ports = known === undefined ? [] : portsOf(known);
     // Its ports stay taken until nothing leads to them.
     this.#withdrawn.add(containerId);
     try {
@@ -139,8 +139,22 @@ export class Network implements NetworkPort {
     this.#sandboxes.delete(containerId);
   }
 
-  rebind(sandbox: Sandbox): { sockets: PortSocket[]; lost: PublishedPort[] } {
-    return bindAgain(sandbox.ports, this.#target(sandbox.endpoints));
+  rebind(sandbox: Sandbox, ports: readonly PublishedPort[]): { sockets: PortSocket[]; lost: PublishedPort[] } {
+    return bindAgain(ports, this.#target(sandbox.endpoints));
+  }
+
+  async republish(containerId: string, sandbox: Sandbox): Promise<void> {
+    this.#sandboxes.set(containerId, sandbox);
+    await this.#filter();
+    this.#firewall.forgetUdpFlows(this.#translations({ ...sandbox, ports: portsOf(sandbox) }));
+  }
+
+  uses(sandbox: Sandbox): PortUse[] {
+    const target = this.#target(sandbox.endpoints);
+    return sandbox.ports.filter(isHostPort).map((port): PortUse => {
+      const use = useOf(port, target);
+      return use === 'reserve' ? { port, use } : { port, use: use.use, address: use.address, containerPort: use.port };
+    });
   }
 
   async link(containerId: string, sandbox: Sandbox, links: LinkedPorts[]): Promise<Sandbox> {
@@ -190,7 +204,7 @@ export class Network implements NetworkPort {
   async restore(running: { containerId: string; sandbox: Sandbox }[]): Promise<void> {
     for (const { containerId, sandbox } of running) {
       this.#sandboxes.set(containerId, sandbox);
-      this.#ports.hold(sandbox.ports);
+      this.#ports.hold(portsOf(sandbox));
     }
     const live = [...this.#sandboxes.values()].flatMap(({ endpoints }) => endpoints);
     this.#pending = await this.#table.load((id) => live.some(({ networkId }) => networkId === id));
@@ -427,6 +441,9 @@ export class Network implements NetworkPort {
     await settleAll([this.settled(), this.#filter(), deleteLink(network.bridge)]);
   }
 }
+
+/** Also those that are lost are its own: no other container is to take them. */
+const portsOf = ({ ports, lost }: Sandbox): PublishedPort[] => [...ports, ...(lost ?? [])];
 
 /** Waits for all, then throws the first failure. */
 async function settleAll(promises: readonly Promise<unknown>[]): Promise<void> {

@@ -50,7 +50,7 @@ export function translationOf(port: PublishedPort, target: PublishTarget): Firew
 }
 
 /** How the socket of a published port is used: a relay for what the packet filter does not catch. */
-function useOf(port: PublishedPort, target: PublishTarget): 'reserve' | { use: 'relay-tcp' | 'relay-udp'; address: string; port: number } {
+export function useOf(port: PublishedPort, target: PublishTarget): 'reserve' | { use: 'relay-tcp' | 'relay-udp'; address: string; port: number } {
   const v6 = port.hostIp.includes(':');
   const translated = translationOf(port, target) !== undefined;
   const reachesLoopback = port.hostIp === '::' || port.hostIp === '::1';

@@ -80,7 +80,7 @@ async function firstLine(socket: Socket, signal: AbortSignal): Promise<string> {
   }
 }
 
-function decodeAnswer(line: string, dir: string, verb: string): Fields {
+export function decodeAnswer(line: string, dir: string, verb: string): Fields {
   const [head, ...pairs] = line.split(' ');
   const fields = decodePairs(pairs);
   if (head === 'ok') return fields;

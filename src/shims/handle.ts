@@ -1,12 +1,16 @@
 /** A shim as the engine holds it: the verbs of its socket as methods. */
+import { closeSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { internal, unavailable } from '../base/errors.ts';
-import type { AttachOptions, OrderTaken, PolicyChange, ShimHandle, ShimStatus, ShimWatch, StopOrder, WatchOptions } from '../core/ports/shim.ts';
-import { call, request } from './client.ts';
-import type { CallOptions } from './client.ts';
-import { DamagedError, isSpoken, MAJOR } from './codec.ts';
+import type { AttachOptions, OrderTaken, PolicyChange, PortOrder, ShimHandle, ShimStatus, ShimWatch, StopOrder, WatchOptions } from '../core/ports/shim.ts';
+import { requestFds } from '../sys/receiveFds.ts';
+import { ANSWER_TIMEOUT_MS, call, decodeAnswer, request } from './client.ts';
+import type { CallOptions, Pairs } from './client.ts';
+import { DamagedError, encodePairs, isSpoken, MAJOR } from './codec.ts';
 import type { Fields } from './codec.ts';
 import { shimName } from './naming.ts';
+import { SOCKET_NAME } from './socket.ts';
 import { decodeStatus } from './status.ts';
 import { watchShim } from './watch.ts';
 
@@ -86,6 +90,25 @@ export class SocketShimHandle implements ShimHandle {
   async attach({ stdin, stdout, stderr, signal }: AttachOptions): Promise<Duplex> {
     const { socket } = await call(this.dir, 'attach', { stdin, stdout, stderr }, { signal });
     return socket;
+  }
+
+  hold(sockets: readonly { readonly fd: number; readonly name: string }[]): Promise<boolean> {
+    return this.#give('hold', { sockets: sockets.map(({ name }) => name).join(',') }, sockets.map(({ fd }) => fd));
+  }
+
+  port(order: PortOrder): Promise<boolean> {
+    const { proto, host, hostPort, use, fd } = order;
+    const target = order.use === 'reserve' ? {} : { address: order.address, port: order.port };
+    return this.#give('port', { proto, host, 'host-port': hostPort, use, ...target }, fd === undefined ? [] : [fd]);
+  }
+
+  /** An order that descriptors go with; contract 1.0 has none. */
+  async #give(verb: string, pairs: Pairs, fds: readonly number[]): Promise<boolean> {
+    if ((await this.hello()).contract === '1.0') return false;
+    const { line, fds: unasked } = await requestFds(join(this.dir, SOCKET_NAME), `${verb}${encodePairs(pairs)}\n`, { timeoutMs: ANSWER_TIMEOUT_MS, fds });
+    for (const fd of unasked) closeSync(fd);
+    this.#decode(verb, () => decodeAnswer(line, this.dir, verb));
+    return true;
   }
 
   watch(options: WatchOptions): Promise<ShimWatch> {

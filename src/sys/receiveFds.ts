@@ -1,5 +1,5 @@
 /**
- * Descriptors that another process sends over a unix socket (SCM_RIGHTS), which Node's sockets drop. The request is
+ * Descriptors over a unix socket (SCM_RIGHTS), to and from another process: Node's sockets cannot. The request is
  * written and the answer polled for without blocking, so that a peer that hangs holds up nobody.
  */
 import { closeSync, openSync } from 'node:fs';
@@ -22,7 +22,6 @@ const MAX_PAUSE_MS = 50;
 
 const socket = prototype<(domain: number, type: number, protocol: number) => number>('int socket(int domain, int type, int protocol)');
 const connect = prototype<(fd: number, address: Buffer, length: number) => number>('int connect(int fd, const void *address, uint32_t length)');
-const send = prototype<(...args: [fd: number, data: Buffer, length: number, flags: number]) => number>('int64_t send(int fd, const void *data, size_t length, int flags)');
 
 interface MessageHeader {
   name: null;
@@ -34,15 +33,20 @@ interface MessageHeader {
   flags: number;
 }
 
-let boundReceive: ((fd: number, header: MessageHeader, flags: number) => number) | undefined;
+type Messages = Record<'send' | 'receive', (fd: number, header: MessageHeader, flags: number) => number>;
 
-function receive(): (fd: number, header: MessageHeader, flags: number) => number {
-  if (boundReceive === undefined) {
+let bound: Messages | undefined;
+
+function messages(): Messages {
+  if (bound === undefined) {
     const { koffi, library } = libc();
     koffi.struct('moored_msghdr', { name: 'void *', nameLength: 'uint32_t', vector: 'void *', vectorLength: 'size_t', control: 'void *', controlLength: 'size_t', flags: 'int' });
-    boundReceive = library.func('int64_t recvmsg(int fd, moored_msghdr *header, int flags)') as unknown as NonNullable<typeof boundReceive>;
+    bound = {
+      send: library.func('int64_t sendmsg(int fd, moored_msghdr *header, int flags)') as unknown as Messages['send'],
+      receive: library.func('int64_t recvmsg(int fd, moored_msghdr *header, int flags)') as unknown as Messages['receive'],
+    };
   }
-  return boundReceive;
+  return bound;
 }
 
 export interface Sent {
@@ -52,14 +56,19 @@ export interface Sent {
   readonly fds: readonly number[];
 }
 
+export interface RequestOptions {
+  readonly timeoutMs: number;
+  /** Descriptors that go with the request; the caller keeps its own. */
+  readonly fds?: readonly number[];
+}
+
 /** One request line, and the line and descriptors that answer it. `unavailable` if that takes too long. */
-export async function requestFds(socketPath: string, request: string, options: { timeoutMs: number }): Promise<Sent> {
+export async function requestFds(socketPath: string, request: string, options: RequestOptions): Promise<Sent> {
   const deadline = performance.now() + options.timeoutMs;
   const fd = connectTo(socketPath);
   const fds: number[] = [];
   try {
-    const line = Buffer.from(request);
-    check('send', send()(fd, line, line.length, MSG_NOSIGNAL));
+    sendAll(fd, Buffer.from(request), options.fds ?? []);
     let text = '';
     for (let pause = 1; !text.includes('\n'); ) {
       const chunk = receiveOnce(fd, fds);
@@ -99,15 +108,34 @@ function connectTo(path: string): number {
   }
 }
 
+/** A fresh connection takes a line at once. */
+function sendAll(fd: number, line: Buffer, fds: readonly number[]): void {
+  const vector = vectorOf(line);
+  const control = Buffer.alloc(fds.length === 0 ? 0 : CMSG_HEADER + Math.ceil((fds.length * 4) / 8) * 8);
+  if (fds.length > 0) {
+    control.writeBigUInt64LE(BigInt(CMSG_HEADER + fds.length * 4), 0);
+    control.writeInt32LE(SOL_SOCKET, 8);
+    control.writeInt32LE(SCM_RIGHTS, 12);
+    for (const [index, each] of fds.entries()) control.writeInt32LE(each, CMSG_HEADER + index * 4);
+  }
+  const sent = check('sendmsg', messages().send(fd, { name: null, nameLength: 0, vector, vectorLength: 1, control, controlLength: control.length, flags: 0 }, MSG_NOSIGNAL));
+  if (sent < line.length) throw unavailable('the connection did not take the request');
+}
+
+/** One iovec. The buffer has to be kept by the caller. */
+function vectorOf(data: Buffer): Buffer {
+  const vector = Buffer.alloc(16);
+  vector.writeBigUInt64LE(libc().koffi.address(data), 0);
+  vector.writeBigUInt64LE(BigInt(data.length), 8);
+  return vector;
+}
+
 /** What has come; undefined if nothing has, empty at the end. Descriptors are added to `fds`. */
 function receiveOnce(fd: number, fds: number[]): Buffer | undefined {
   const data = Buffer.alloc(MAX_LINE);
   const control = Buffer.alloc(256);
-  const vector = Buffer.alloc(16);
-  const { koffi } = libc();
-  vector.writeBigUInt64LE(koffi.address(data), 0);
-  vector.writeBigUInt64LE(BigInt(data.length), 8);
-  const length = receive()(fd, { name: null, nameLength: 0, vector, vectorLength: 1, control, controlLength: control.length, flags: 0 }, MSG_CMSG_CLOEXEC);
+  const vector = vectorOf(data);
+  const length = messages().receive(fd, { name: null, nameLength: 0, vector, vectorLength: 1, control, controlLength: control.length, flags: 0 }, MSG_CMSG_CLOEXEC);
   if (length < 0) {
     const error = new SyscallError('recvmsg', lastErrno());
     if (error.code === 'EAGAIN' || error.code === 'EINTR') return undefined;

@@ -68,6 +68,9 @@ export type PortSocket =
   | { fd: number; use: 'reserve' }
   | { fd: number; use: 'relay-tcp' | 'relay-udp'; address: string; port: number };
 
+/** What the socket of a published port is used for. */
+export type PortUse = { port: PublishedPort } & ({ use: 'reserve' } | { use: 'relay-tcp' | 'relay-udp'; address: string; containerPort: number });
+
 export interface SandboxRequest {
   containerId: string;
   /** Without the slash; Docker's errors name the endpoint by it. */
@@ -98,6 +101,8 @@ export interface Sandbox {
   ports: PublishedPort[];
   /** Absent in older records. */
   links?: LinkedPorts[];
+  /** Published ports that another process took when their shim had died: nothing leads to them until they are free. */
+  lost?: PublishedPort[];
 }
 
 /** How a container's network came up. The sockets are the caller's to pass on to the shim and close. */
@@ -120,8 +125,12 @@ export interface NetworkPort {
 
   /** Makes namespace, links, addresses, routes, published ports. On failure nothing is left. */
   up(request: SandboxRequest): Promise<SandboxUp>;
-  /** Binds a live container's published ports again, for a shim that takes the place of one that died; `lost` are those that others took meanwhile. */
-  rebind(sandbox: Sandbox): { sockets: PortSocket[]; lost: PublishedPort[] };
+  /** Binds published ports of a live container again, those that its shim had or that are lost; `lost` are those that others have. */
+  rebind(sandbox: Sandbox, ports: readonly PublishedPort[]): { sockets: PortSocket[]; lost: PublishedPort[] };
+  /** A live container's ports are no longer what they were: what leads to them follows. */
+  republish(containerId: string, sandbox: Sandbox): Promise<void>;
+  /** What the sockets of its published ports are for, as its endpoints are now. */
+  uses(sandbox: Sandbox): PortUse[];
   /** Closes the caller's copies of the port sockets, once the shim has its own (or never will). */
   closeSockets(sockets: readonly PortSocket[]): void;
   /** Takes down what `up` made; idempotent, also for half of it. */

@@ -268,6 +268,12 @@ export interface PolicyChange {
   readonly keepLinks?: readonly string[];
 }
 
+/** A published port from now on: where it is bound, what it is used for, and its socket if the shim has none of it yet. */
+export type PortOrder = { readonly proto: 'tcp' | 'udp' | 'sctp'; readonly host: string; readonly hostPort: number; readonly fd?: number } & (
+  | { readonly use: 'reserve' }
+  | { readonly use: 'relay-tcp' | 'relay-udp'; readonly address: string; readonly port: number }
+);
+
 /** One shim that lives or lived. Holds no descriptor between calls: making one is free, dropping one needs nothing. */
 export interface ShimHandle {
   /** The shim's directory. */
@@ -289,6 +295,10 @@ export interface ShimHandle {
    * half-closes; `destroy()` detaches.
    */
   attach(options: AttachOptions): Promise<Duplex>;
+  /** Sockets that it is to hold from now on, each in place of one of the same name. False: a shim of contract 1.0 cannot. */
+  hold(sockets: readonly { readonly fd: number; readonly name: string }[]): Promise<boolean>;
+  /** A socket of one more published port, or another use of one that it holds. False: a shim of contract 1.0 cannot. */
+  port(order: PortOrder): Promise<boolean>;
   /** This connection is what counts as a daemon being there. */
   watch(options: WatchOptions): Promise<ShimWatch>;
 }
