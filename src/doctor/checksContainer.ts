@@ -32,7 +32,7 @@ function logTarget({ logTarget: found }: ContainerFacts): ReturnType<Check> {
   const findings: ReturnType<Check> = [];
   const waits = `${sizeText(BigInt(behindBytes))} of its log ${behindBytes === 1 ? 'waits' : 'wait'}`;
   if (error !== '') findings.push({ level: 'note', check: 'log target', text: `${driver} cannot be reached (${error}): ${waits}`, advice: 'mend the target: what waits is sent by itself, as long as rotation has not taken it away' });
-  if (gaps > 0) findings.push({ level: 'note', check: 'log target', text: `${driver} missed ${lostBytes === 0 ? 'an unknown part' : `at least ${sizeText(BigInt(lostBytes))}`} of its log, rotated away before it was delivered`, advice: 'give the log more room: max-size, max-file' });
+  if (gaps > 0) findings.push({ level: 'note', check: 'log target', text: `${driver} missed ${lostBytes === 0 ? 'an unknown part' : `at least ${sizeText(BigInt(lostBytes))}`} of its log, rotated away before it was delivered`, advice: 'give the log more room: cache-max-size, cache-max-file' });
   if (findings.length > 0) return findings;
   return [{ level: 'ok', check: 'log target', text: behindBytes === 0 ? `${driver} has everything` : `${driver} is reached; ${waits}` }];
 }

@@ -68,6 +68,25 @@ for (const { protocol, driver, port, options: given } of CASES) {
   });
 }
 
+test('B16: killed again and again while it delivers: nothing is lost, the order is kept, and what comes twice is one chunk each time', async () => {
+  using receiver = await Receiver.start(daemon, 'fluentd-ack', HOST, { port: 7009 });
+  await daemon.ok('run', '-d', '--name', 'steady', '--log-driver', 'fluentd', ...options({ 'fluentd-address': `${HOST}:7009`, 'fluentd-request-ack': 'true' }),
+    'busybox', 'sh', '-c', 'i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo "n $i."; [ $((i % 300)) -ne 0 ] || usleep 50000; done; sleep 600');
+  const crashes = 3;
+  for (let i = 0; i < crashes; i += 1) {
+    const before = receiver.all.length;
+    await receiver.until(before + 300, 30_000);
+    await daemon.crash();
+  }
+  await eventually(() => numbers(receiver.all).includes(9000), 'the last message', 60_000);
+  // Each run of the daemon goes on at or before the place at which the last one was killed.
+  const found = numbers(receiver.all);
+  const back = found.flatMap((n, index) => (index > 0 && n !== (found[index - 1] ?? 0) + 1 ? [(found[index - 1] ?? 0) + 1 - n] : []));
+  assert.ok(back.length <= crashes && back.every((count) => count > 0 && count < 1000), JSON.stringify(back));
+  assert.deepEqual([...new Set(found)], upTo(9000));
+  await daemon.ok('rm', '-f', 'steady');
+});
+
 test('what a message says: tag, labels, variables, stream; docker logs reads it too', async () => {
   using receiver = await Receiver.start(daemon, 'fluentd', HOST, { port: 7010 });
   await daemon.ok('run', '--name', 'said', '--label', 'team=red', '-e', 'STAGE=prod', '--log-driver', 'fluentd', ...options({
