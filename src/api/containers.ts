@@ -47,7 +47,7 @@ export function containerRoutes(ctx: EngineContext): Route[] {
       method: 'GET', pattern: '/containers/{id}/json', early: true,
       handler: async (request, response) => {
         const container = find(request);
-        response.value(inspectView(snapshot(ctx, container), await details(ctx, container, request.query.bool('size'))));
+        response.value(inspectView(snapshot(ctx, container), await details(ctx, container, request.query.bool('size')), { idAliases: !request.apiVersion.atLeast('1.45') }));
       },
     },
     verb('start', (container) => startContainer(ctx, container)),

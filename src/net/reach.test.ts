@@ -98,6 +98,23 @@ test('trusted links of the host reach published ports at the container’s own a
   assert.match(await hears('peer', one.ipv4, 81), /no answer/);
 });
 
+test('--allow-direct-routing: published ports at the container’s own address from anywhere', async () => {
+  const plain = await create('plain', {});
+  const one = await up('d1', plain, { portBindings: { '80/tcp': [{ hostIp: '', hostPort: '9403' }] } });
+  assert.match(await hears('peer', one.ipv4), /no answer/);
+  const running = [{ containerId: one.request.containerId, sandbox: one.sandbox }];
+  network[Symbol.dispose]();
+  network = host.daemon({ icc: false, allowDirectRouting: true });
+  await network.restore(running);
+  assert.match(await hears('peer', one.ipv4), /^d1 sees/);
+  assert.match(await hears('peer', one.ipv4, 81), /no answer/);
+  assert.match(await hears('peer', HOST.v4, 9403), /^d1 sees/);
+  network[Symbol.dispose]();
+  network = host.daemon({ icc: false });
+  await network.restore(running);
+  assert.match(await hears('peer', one.ipv4), /no answer/);
+});
+
 test('gateway mode isolated: the host itself has no address there', async () => {
   await assert.rejects(create('open', { [OPTION.gatewayMode4]: 'isolated' }), /gateway mode 'isolated' can only be used for an internal network/);
   const alone = await create('alone', { [OPTION.gatewayMode4]: 'isolated' }, { internal: true });

@@ -1,7 +1,9 @@
 /** How a container is shown: `GET /containers/json` and `GET /containers/{id}/json` at API 1.51 (engine-api A8, A9). */
 import { rfc3339Nano } from '../base/clock.ts';
+import { shortId } from '../base/ids.ts';
 import { healthOf, isRunning, statusOf } from '../core/container/snapshot.ts';
 import type { ContainerDetails, ContainerSnapshot } from '../core/container/snapshot.ts';
+import { isUserDefinedNetwork } from '../core/container/modes.ts';
 import type { EndpointRequest } from '../core/container/config.ts';
 import type { MountPoint } from '../core/container/mounts.ts';
 import { pidOf } from '../core/container/state.ts';
@@ -88,7 +90,12 @@ function listPorts(snapshot: ContainerSnapshot): unknown[] {
   return [...exposed, ...published];
 }
 
-export function inspectView(snapshot: ContainerSnapshot, details: ContainerDetails): unknown {
+export interface InspectOptions {
+  /** Until API 1.44 the short id and the hostname stand among a container's aliases on user-defined networks. */
+  readonly idAliases: boolean;
+}
+
+export function inspectView(snapshot: ContainerSnapshot, details: ContainerDetails, options: InspectOptions = { idAliases: false }): unknown {
   const { record, paths } = snapshot;
   return {
     Id: record.id,
@@ -114,7 +121,7 @@ export function inspectView(snapshot: ContainerSnapshot, details: ContainerDetai
     ...(details.sizes === null ? {} : { SizeRw: details.sizes.rw, SizeRootFs: details.sizes.rootFs }),
     Mounts: record.mounts.map(mountView),
     Config: ContainerConfigCodec.encode(record.config),
-    NetworkSettings: networkSettings(snapshot, details.networkIds),
+    NetworkSettings: networkSettings(snapshot, details.networkIds, options.idAliases ? [shortId(record.id), record.config.hostname] : []),
   };
 }
 
@@ -158,7 +165,7 @@ function mountView(mount: MountPoint): unknown {
   };
 }
 
-function networkSettings(snapshot: ContainerSnapshot, networkIds: ReadonlyMap<string, string>): unknown {
+function networkSettings(snapshot: ContainerSnapshot, networkIds: ReadonlyMap<string, string>, idAliases: readonly string[]): unknown {
   const { sandbox } = snapshot;
   const running = isRunning(snapshot);
   // The flat fields speak of the default bridge alone (removed in API 1.52).
@@ -181,7 +188,7 @@ function networkSettings(snapshot: ContainerSnapshot, networkIds: ReadonlyMap<st
     IPPrefixLen: flat?.ipv4PrefixLength ?? 0,
     IPv6Gateway: flat?.gateway6 ?? '',
     MacAddress: flat?.macAddress ?? '',
-    Networks: networks(snapshot, networkIds),
+    Networks: networks(snapshot, networkIds, idAliases),
   };
 }
 
@@ -195,14 +202,16 @@ function inspectPorts(snapshot: ContainerSnapshot): Record<string, { HostIp: str
 
 const portKey = (port: PublishedPort): string => `${port.containerPort}/${port.proto}`;
 
-function networks(snapshot: ContainerSnapshot, networkIds: ReadonlyMap<string, string>): Record<string, unknown> {
+function networks(snapshot: ContainerSnapshot, networkIds: ReadonlyMap<string, string>, idAliases: readonly string[] = []): Record<string, unknown> {
+  const named = (name: string, request: EndpointRequest | undefined): EndpointRequest | undefined =>
+    (request === undefined || !isUserDefinedNetwork(name) ? request : { ...request, aliases: [...new Set([...request.aliases, ...idAliases])] });
   const endpoints = isRunning(snapshot) ? (snapshot.sandbox?.endpoints ?? []) : [];
-  if (endpoints.length > 0) return Object.fromEntries(endpoints.map((endpoint) => [endpoint.networkName, endpointView(endpoint.request, endpoint)]));
+  if (endpoints.length > 0) return Object.fromEntries(endpoints.map((endpoint) => [endpoint.networkName, endpointView(named(endpoint.networkName, endpoint.request), endpoint)]));
   const { networkMode } = snapshot.record.hostConfig;
   if (networkMode.startsWith('container:')) return {};
   const names = Object.keys(snapshot.record.networks);
   const shown = names.length > 0 ? names : [networkMode === 'default' || networkMode === '' ? 'bridge' : networkMode];
-  return Object.fromEntries(shown.map((name) => [name, endpointView(snapshot.record.networks[name], undefined, networkIds.get(name))]));
+  return Object.fromEntries(shown.map((name) => [name, endpointView(named(name, snapshot.record.networks[name]), undefined, networkIds.get(name))]));
 }
 
 function endpointView(request: EndpointRequest | undefined, endpoint: EndpointRecord | undefined, networkId = ''): unknown {

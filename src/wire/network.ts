@@ -1,6 +1,7 @@
 /** How networks are asked for and shown (engine-api A8). */
 import { rfc3339Nano } from '../base/clock.ts';
 import { invalid } from '../base/errors.ts';
+import { isPredefined } from '../core/network/bridge.ts';
 import type { EndpointRecord, IpamConfig, NetworkPort, NetworkRecord } from '../core/ports/network.ts';
 import { endpointRequest } from './containerBodies.ts';
 import { array, bool, field, mapped, nullable, optional, string, struct } from './goJson.ts';
@@ -111,8 +112,9 @@ export function networkView(network: NetworkRecord, attached: readonly AttachedC
     EnableIPv6: network.enableIpv6,
     IPAM: {
       Driver: network.ipam.driver,
-      Options: network.ipam.options,
-      Config: network.ipam.config.map(ipamView),
+      // Nobody gave the predefined ones any; null, as dockerd has it.
+      Options: isPredefined(network.name) ? null : network.ipam.options,
+      Config: network.driver !== 'bridge' && network.configOnly !== true ? null : network.ipam.config.map(ipamView),
     },
     Internal: network.internal,
     Attachable: network.attachable,

@@ -201,3 +201,28 @@ test('several networks at creation', mooredOnly('dockerd 20.10 takes one'), asyn
   await daemon.ok('rm', '-f', 'many');
   await daemon.ok('network', 'rm', 'n1', 'n2');
 });
+
+test('how networks are shown', mooredOnly('fields of Docker 28'), async () => {
+  const host = await inspect('host');
+  assert.deepEqual([host.IPAM, host.Containers, host.Options, host.ConfigFrom, host.ConfigOnly], [{ Driver: 'default', Options: null, Config: null }, {}, {}, { Network: '' }, false]);
+  const bridge = await inspect('bridge');
+  assert.deepEqual([bridge.IPAM.Options, bridge.EnableIPv4, bridge.Options['com.docker.network.bridge.default_bridge']], [null, true, 'true']);
+  await daemon.ok('network', 'create', '--ipv6', '--subnet', '10.83.0.0/24', '--subnet', 'fd00:83::/64', '--aux-address', 'router=10.83.0.9', 'shown');
+  const shown = await inspect('shown');
+  assert.deepEqual(shown.IPAM, { Driver: 'default', Options: {}, Config: [{ Subnet: '10.83.0.0/24', Gateway: '10.83.0.1', AuxiliaryAddresses: { router: '10.83.0.9' } }, { Subnet: 'fd00:83::/64', Gateway: 'fd00:83::1' }] });
+  await daemon.ok('network', 'rm', 'shown');
+});
+
+test('several networks: static addresses of both families, the gateway by priority, aliases by API version', mooredOnly('fields of Docker 28'), async () => {
+  await daemon.ok('network', 'create', '--ipv6', '--subnet', '10.84.0.0/24', '--subnet', 'fd00:84::/64', 'aaa');
+  await daemon.ok('network', 'create', '--subnet', '10.85.0.0/24', 'zzz');
+  const id = await daemon.ok('run', '-d', '--network', 'name=aaa,ip=10.84.0.50,ip6=fd00:84::50,alias=first', '--network', 'name=zzz,gw-priority=5,link-local-ip=169.254.7.7', 'busybox', 'sleep', '600');
+  const { aaa, zzz } = (await daemon.inspect(id)).NetworkSettings.Networks;
+  assert.deepEqual([aaa.IPAddress, aaa.GlobalIPv6Address, aaa.Aliases, aaa.IPAMConfig, zzz.GwPriority, zzz.IPAMConfig], ['10.84.0.50', 'fd00:84::50', ['first'], { IPv4Address: '10.84.0.50', IPv6Address: 'fd00:84::50' }, 5, { LinkLocalIPs: ['169.254.7.7'] }]);
+  assert.match(await daemon.ok('exec', id, 'ip', 'route'), /^default via 10\.85\.0\.1 /);
+  assert.match(await daemon.ok('exec', id, 'ip', 'addr'), /169\.254\.7\.7\/16/);
+  const older = (await daemon.request('GET', `/v1.44/containers/${id}/json`)).json();
+  assert.deepEqual(older.NetworkSettings.Networks.aaa.Aliases, ['first', id.slice(0, 12)]);
+  await daemon.ok('rm', '-f', id);
+  await daemon.ok('network', 'rm', 'aaa', 'zzz');
+});
