@@ -34,6 +34,7 @@ static const struct member members[] = {
 	MEMBER("restart-due", T_TIMER, machine.restart_timer),
 	MEMBER("abandon-due", T_TIMER, machine.abandon_timer),
 	MEMBER("delay", T_I64, machine.delay),
+	MEMBER("run-began", T_I64, machine.run_began),
 	MEMBER("adopted", T_BOOL, machine.adopted),
 	MEMBER("host-down", T_BOOL, machine.host_down),
 	MEMBER("current-signal", T_INT, machine.stop_signal),

@@ -113,8 +113,9 @@ static void run_over(struct shim *shim)
 {
 	struct machine *m = &shim->machine;
 	struct status *s = &shim->status;
+	int64_t lasted = m->run_began ? m->run_ended - m->run_began : s->finished_at - s->started_at;
 	struct run_result run = {
-		.exit_code = s->exit_code, .ran_for = m->run_failed ? 0 : s->finished_at - s->started_at,
+		.exit_code = s->exit_code, .ran_for = m->run_failed ? 0 : lasted,
 		.restart_count = s->restart_count, .stop_requested = s->stopping,
 	};
 	bool again = !is_exec(shim) && restart_decide(&shim->spec.policy, &run, &m->delay);
@@ -172,6 +173,7 @@ void on_exited(struct shim *shim)
 {
 	struct machine *m = &shim->machine;
 	shim->status.finished_at = now_real();
+	m->run_ended = now_mono();
 	m->exit_pending = false;
 	decode_exit(shim);
 	shim->status.oom = oom_stop(shim) > 0;

@@ -40,6 +40,7 @@ struct machine {
 	struct conn *starter; // waits for the answer to `start`
 	struct error failure; // of the last operation
 	int64_t delay; // before the last restart
+	int64_t run_began, run_ended; // monotonic: a step of the wall clock is no long run; 0: before this shim
 	int64_t drain_deadline, drain_sweep;
 	uint64_t drain_reads; // as of the last look
 	uint64_t flush_mark;

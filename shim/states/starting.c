@@ -57,6 +57,7 @@ static void begin_start(struct shim *shim)
 	struct op_order order = { .verb = "start", .in = -1, .out = -1, .err = -1, .timeout = OP_PATIENCE };
 	enter(shim, S_STARTING);
 	shim->status.started_at = now_real();
+	shim->machine.run_began = now_mono();
 	if (is_exec(shim)) {
 		order.verb = "exec";
 		order.args = shim->spec.terminal ? terminal : plain;

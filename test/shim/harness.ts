@@ -201,6 +201,8 @@ export interface ContainerOptions {
   /** Changes to config.json. */
   config?: (config: Record<string, unknown>) => void;
   /** Descriptors for `port` lines, given as 4, 5, … */
+  /** Environment of the shim, on top of this process's. */
+  env?: Record<string, string>;
   fds?: number[];
 }
 
@@ -295,7 +297,7 @@ export class Container {
   }
 
   async spawnShim(mode: string, dir: string): Promise<{ child: ChildProcess; ready: Ready }> {
-    const child = spawn(SHIM, [mode, dir], { stdio: ['ignore', 'ignore', 'inherit', 'pipe', ...(this.options.fds ?? [])], detached: true });
+    const child = spawn(SHIM, [mode, dir], { stdio: ['ignore', 'ignore', 'inherit', 'pipe', ...(this.options.fds ?? [])], detached: true, env: { ...process.env, ...this.options.env } });
     this.shims.push(child);
     const pipe = child.stdio[3] as net.Socket;
     let text = '';
