@@ -2,7 +2,7 @@
 #pragma once
 #include "shim.h"
 
-#define DELETE_PATIENCE (60 * SECOND)
+#define DELETE_PATIENCE (15 * SECOND)
 #define ABANDONED_AFTER (30 * SECOND)
 
 static inline void enter(struct shim *shim, enum state state)

@@ -4,6 +4,7 @@ import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
 import { runtimeTarget } from './context.ts';
 import { giveBack } from './giveBack.ts';
+import { endShims } from './kill.ts';
 import { keepHealth } from './health.ts';
 import { removeAfterExit } from './removal.ts';
 import { applyEntry, noteEnd } from './supervise.ts';
@@ -12,9 +13,9 @@ import { applyEntry, noteEnd } from './supervise.ts';
 export const LEAVE_MS = 10_000;
 
 /** The run is over and no shim is there to say so: what its files tell is taken, what they don't is unknown. */
-export async function endWithoutShim(ctx: EngineContext, container: Container): Promise<void> {
-  const { execDir, exit, journal } = ctx.store.paths(container.id);
-  await ctx.shims.end(execDir, LEAVE_MS);
+export async function endWithoutShim(ctx: EngineContext, container: Container, graceMs = LEAVE_MS): Promise<void> {
+  const { exit, journal } = ctx.store.paths(container.id);
+  await endShims(ctx, container, graceMs);
   for (const entry of (await ctx.shims.readJournal(journal, container.view.seq)).entries) applyEntry(ctx, container, entry);
   if (container.view.live !== 'no') {
     const record = await ctx.shims.readExit(exit);
@@ -42,7 +43,7 @@ export async function endWithoutShim(ctx: EngineContext, container: Container): 
 }
 
 /** The same at the end of a run that this daemon knew. */
-export async function endLost(ctx: EngineContext, container: Container): Promise<void> {
-  await endWithoutShim(ctx, container);
+export async function endLost(ctx: EngineContext, container: Container, graceMs = LEAVE_MS): Promise<void> {
+  await endWithoutShim(ctx, container, graceMs);
   await removeAfterExit(ctx, container);
 }

@@ -15,3 +15,12 @@ export async function killEverything(ctx: EngineContext, container: Container): 
   }
   await ctx.cgroups.killAll(cgroupPathOf(ctx, container));
 }
+
+/** Ends what holds a container's folder. Somebody else there, or one that not even SIGKILL ends, is no reason to leave the container as it is. */
+export async function endShims(ctx: EngineContext, container: Container, graceMs: number): Promise<void> {
+  try {
+    await ctx.shims.end(ctx.store.paths(container.id).execDir, graceMs);
+  } catch (error) {
+    ctx.logger.warn('what holds the folder of a shim could not be ended', { container: container.id, error: messageOf(error) });
+  }
+}

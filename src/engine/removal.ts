@@ -6,7 +6,7 @@ import type { Container } from './container.ts';
 import type { EngineContext } from './context.ts';
 import { containerEvent, layersOf, runtimeTarget } from './context.ts';
 import { giveBack } from './giveBack.ts';
-import { killEverything } from './kill.ts';
+import { endShims, killEverything } from './kill.ts';
 import { removeVolume } from './resourceEvents.ts';
 
 /** `--rm`, at the end of a run. */
@@ -93,7 +93,7 @@ export async function collectImages(ctx: EngineContext): Promise<void> {
 
 /** Of what cannot be understood nobody knows whether something of it runs. */
 async function makeSureItIsGone(ctx: EngineContext, container: Container): Promise<void> {
-  await ctx.shims.end(ctx.store.paths(container.id).execDir, 0);
+  await endShims(ctx, container, 0);
   await killEverything(ctx, container);
   await ctx.runtime.delete(runtimeTarget(ctx, container));
 }

@@ -75,7 +75,7 @@ async function resumeExec(ctx: EngineContext, container: Container, { record, en
   const dir = ctx.store.execDir(container.id, record.id);
   const { shim, status } = await ctx.shims.liveness(dir);
   const exit = await ctx.shims.readExit(`${dir}/exit`);
-  if (exit.kind === 'missing' && !ended && (status.kind !== 'ok' || status.value.state === 'created')) {
+  if (exit.kind === 'missing' && !ended && (status.kind !== 'ok' || status.value.state === 'created' || status.value.startedAt === 0n)) {
     await discardExec(ctx, record, shim === 'answering');
     return;
   }

@@ -8,7 +8,7 @@ import type { Container } from './container.ts';
 import { containerEvent, publishContainer } from './context.ts';
 import type { EngineContext } from './context.ts';
 import { endLost } from './ending.ts';
-import { killEverything } from './kill.ts';
+import { endShims, killEverything } from './kill.ts';
 import { thaw } from './pause.ts';
 import { saveNowOrLater } from './saveLater.ts';
 
@@ -133,9 +133,9 @@ async function stopWithoutShim(ctx: EngineContext, container: Container, order: 
   } catch (error) {
     ctx.logger.debug('a shim did not take the order to stop', { container: container.id, error: messageOf(error) });
   }
-  await ctx.shims.end(execDir, patienceMs);
+  await endShims(ctx, container, patienceMs);
   await killEverything(ctx, container);
-  await endLost(ctx, container);
+  await endLost(ctx, container, 0);
 }
 
 /** `docker kill`. SIGKILL and the stop signal count as a user's stop (moby `containerStop`), others do not. */

@@ -1,11 +1,16 @@
-/** The recorded networks: one file each in `<data-root>/networks`. */
+/**
+ * The recorded networks in `<data-root>/networks`: one file each, and a copy, without which the links of all who run on a
+ * network would be nobody's if its record were lost.
+ */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../base/logger.ts';
 import type { NetworkRecord } from '../core/ports/network.ts';
 import { makeDirectory, readRecord, removeRecord, removeTemporaries, writeRecord } from '../store/record.ts';
+import type { RecordRead } from '../store/record.ts';
 
 const SUFFIX = '.json';
+const COPY = '.copy';
 const SCHEMA = 1;
 
 /** What a newer release recorded: known well enough to keep out of its way. */
@@ -34,32 +39,54 @@ export class NetworkRecords {
   async load(): Promise<{ networks: NetworkRecord[]; newer: NewerNetwork[] }> {
     await makeDirectory(this.#directory);
     await removeTemporaries(this.#directory);
-    const names = (await readdir(this.#directory)).filter((name) => name.endsWith(SUFFIX) && !name.startsWith('.')).toSorted();
+    const files = (await readdir(this.#directory)).filter((name) => !name.startsWith('.'));
+    const ids = new Set(files.flatMap((name) => [SUFFIX, COPY].flatMap((suffix) => (name.endsWith(suffix) ? [name.slice(0, -suffix.length)] : []))));
     const networks: NetworkRecord[] = [];
     const newer: NewerNetwork[] = [];
-    for (const name of names) {
-      const read = await readRecord<NetworkRecord>(join(this.#directory, name), { schema: SCHEMA, parse: parseNetwork });
-      if (read.kind === 'ok') networks.push(read.value);
-      if (read.kind === 'damaged') this.#logger.error('a network record is damaged', { file: name, reason: read.reason, quarantined: read.quarantined });
-      if (read.kind === 'newer') newer.push(newerNetwork(name.slice(0, -SUFFIX.length), read));
+    for (const id of [...ids].toSorted()) {
+      const read = await this.#read(id, SUFFIX);
+      if (read.kind === 'ok') {
+        networks.push(read.value);
+        if (!files.includes(`${id}${COPY}`)) await this.#saveCopy(read.value);
+        continue;
+      }
+      if (read.kind === 'damaged') this.#logger.error('a network record is damaged', { network: id, reason: read.reason, quarantined: read.quarantined });
+      const copy = await this.#read(id, COPY);
+      if (read.kind === 'newer') newer.push(newerNetwork(id, read, copy.kind === 'ok' ? copy.value : undefined));
+      if (read.kind === 'newer' || copy.kind !== 'ok') continue;
+      this.#logger.warn('the record of a network is made again from its copy', { network: id, name: copy.value.name });
+      networks.push(copy.value);
+      await this.save(copy.value);
     }
     return { networks, newer };
   }
 
+  #read(id: string, suffix: string): Promise<RecordRead<NetworkRecord>> {
+    return readRecord<NetworkRecord>(join(this.#directory, `${id}${suffix}`), { schema: SCHEMA, parse: parseNetwork });
+  }
+
+  /** The record decides; the copy need not be on the platter. */
   async save(network: NetworkRecord): Promise<void> {
     await makeDirectory(this.#directory);
     await writeRecord(join(this.#directory, `${network.id}${SUFFIX}`), network);
+    await this.#saveCopy(network);
   }
 
+  #saveCopy(network: NetworkRecord): Promise<void> {
+    return writeRecord(join(this.#directory, `${network.id}${COPY}`), network, { durable: false });
+  }
+
+  /** The copy first: what is left of a removal that a crash cuts short is a whole network. */
   async remove(id: string): Promise<void> {
+    await removeRecord(join(this.#directory, `${id}${COPY}`));
     await removeRecord(join(this.#directory, `${id}${SUFFIX}`));
   }
 }
 
-function newerNetwork(id: string, { schema, value }: { schema: number; value: Readonly<Record<string, unknown>> }): NewerNetwork {
-  const text = (key: string): string => (typeof value[key] === 'string' ? value[key] : '');
+function newerNetwork(id: string, { schema, value }: { schema: number; value: Readonly<Record<string, unknown>> }, copy: NetworkRecord | undefined): NewerNetwork {
+  const text = (key: 'name' | 'bridge'): string => (typeof value[key] === 'string' ? value[key] : (copy?.[key] ?? ''));
   const name = text('name');
-  return { id, name, bridge: text('bridge'), known: knownOf(value), problem: `network ${name === '' ? id : name} cannot be used: its record was written by a newer release (schema ${schema}; this one reads up to ${SCHEMA})` };
+  return { id, name, bridge: text('bridge'), known: knownOf(value) ?? copy, problem: `network ${name === '' ? id : name} cannot be used: its record was written by a newer release (schema ${schema}; this one reads up to ${SCHEMA})` };
 }
 
 function knownOf(value: Readonly<Record<string, unknown>>): NetworkRecord | undefined {

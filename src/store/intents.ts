@@ -23,6 +23,7 @@ export class Intents {
   #pending: string[] = [];
   #queue: Promise<void> = Promise.resolve();
   #failed = false;
+  #closed = false;
 
   private constructor(file: FileHandle, logger: Logger, found: { left: Intent[]; next: number; size: number }) {
     this.#file = file;
@@ -51,10 +52,12 @@ export class Intents {
 
   /** It was told, or is not to be. */
   end(id: string): void {
-    if (this.#open.delete(id)) void this.#write({ end: id });
+    // One that ends after the daemon's last word is judged by the next.
+    if (this.#open.delete(id) && !this.#closed) void this.#write({ end: id });
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await this.#queue;
     await this.#file.close();
   }
