@@ -6,9 +6,9 @@ import { polite, useHost } from './host.ts';
 const INIT = '/etc/init.d/moored';
 
 suite('the init script', () => {
-  const host = useHost({ 'live-restore': true });
-
+  // Before the machine is let go.
   after(() => host().ok(`${INIT} stop; rm -f ${INIT}; systemctl start moored.socket moored.service`));
+  const host = useHost({ 'live-restore': true });
 
   test('start, status, restart and stop leave containers alone', async () => {
     await host().ok(`systemctl stop moored.socket moored.service; install -m 755 /opt/moored/packaging/moored.init ${INIT}; ${INIT} start`);
