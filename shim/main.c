@@ -104,6 +104,8 @@ static int open_all(bool fresh, struct error *err)
 		failed = control_listen(&shim, err);
 	if (!failed)
 		failed = holds_check(&shim, err);
+	if (!failed)
+		reviver_start(&shim);
 	return failed ? failed : ports_start(&shim, err);
 }
 
@@ -137,6 +139,7 @@ static int begin(const char *mode, struct error *err)
 static void clean_up(bool adopting)
 {
 	ports_stop(&shim);
+	reviver_stop(&shim);
 	control_close(&shim);
 	if (!adopting) {
 		stdio_close(&shim);

@@ -98,6 +98,7 @@ void shim_init(struct shim *s)
 	oom_init(s);
 	health_init(s);
 	compress_init(s);
+	reviver_init(s);
 	upgrade_init(s);
 }
 

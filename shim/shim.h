@@ -12,6 +12,7 @@
 #include "states/machine.h"
 #include "processes/oom.h"
 #include "services/ports.h"
+#include "services/reviver.h"
 #include "processes/runtime.h"
 #include "orders/spec.h"
 #include "facts/status.h"
@@ -39,6 +40,7 @@ struct shim {
 	struct health health;
 	struct oom oom;
 	struct ports ports;
+	struct reviver reviver;
 	uint64_t noted; // dropped log lines that the journal has spoken of
 	struct upgrade upgrade;
 	int lock; // the directory, held until we end

@@ -103,6 +103,7 @@ void resume_begin(struct shim *shim, const char *refused)
 	health_reread(shim);
 	probe_resume(shim);
 	(void)ports_resume(shim);
+	reviver_start(shim);
 	stdin_resume(shim);
 	stdio_watch(shim);
 	compress_check(shim);

@@ -104,5 +104,6 @@ void holds_take(struct conn *c, const char *names)
 		snprintf(hold->name, sizeof hold->name, "%s", name[i]);
 	}
 	c->fd_count = 0; // they are ours now
+	reviver_start(c->shim);
 	control_ok(c, NULL);
 }

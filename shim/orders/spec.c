@@ -159,6 +159,7 @@ static const struct spec_field {
 	{ "port", T_SPECIAL, .special = spec_take_port },
 	{ "hold", T_SPECIAL, .special = spec_take_hold },
 	{ "netns", T_STRING, AT(netns) },
+	{ "resolver", T_STRING, AT(resolver) },
 	{ "keep-link", T_LIST, AT(keep_link) },
 	{ "health-process", T_STRING, AT(health.process) },
 	{ "health-command", T_STRING, AT(health.command) },

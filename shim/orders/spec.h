@@ -60,6 +60,7 @@ struct spec {
 	struct hold_spec hold[SPEC_HOLDS];
 	size_t holds;
 	const char *netns;
+	const char *resolver; // where the resolver of names works
 	const char *keep_link[SPEC_LIST];
 	size_t keep_links;
 	char keep_text[SPEC_LIST * 16]; // where keep_link points after `policy keep-links=`; a link's name has 15 bytes

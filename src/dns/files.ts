@@ -8,7 +8,7 @@ export const LOCK_FILE = 'lock';
 /** The last error that nobody expected. */
 export const ERROR_FILE = 'last-error';
 export const CONTROL_SOCKET = 'dns.sock';
-/** A shell script that becomes the resolver: what its unit runs. */
+/** A shell script that becomes the resolver: what its unit runs, or a shim that finds it gone. */
 export const START_FILE = 'start';
 
 export const isContainerId = (text: string): boolean => /^[0-9a-f]{64}$/.test(text);

@@ -29,12 +29,12 @@ const MAX_REVIVE_MS = 30_000;
 const UNIT_AGAIN_MS = 2000;
 
 /**
- * What a resolver is started by where it has no unit of its own: a shell, which is small, leaves the daemon's cgroups, and starts the resolver again if it
- * is killed while no daemon is there.
+ * What a resolver is started by where it has no unit of its own: a shell, which is small, leaves the daemon's cgroups and
+ * becomes the resolver. When that is killed, shims that hold its sockets start it again, daemon or no daemon.
  */
-const SUPERVISE = `cgroups=$1; shift; set -f; IFS=:
+const START = `cgroups=$1; shift; set -f; IFS=:
 for each in $cgroups; do echo $$ > "$each/cgroup.procs"; done
-until "$@"; do sleep 1; done`;
+exec /bin/sh "$1"`;
 
 export interface NamesDeps {
   /** `<exec-root>/dns`. */
@@ -58,6 +58,10 @@ export class Names implements NamesPort {
 
   constructor(deps: NamesDeps) {
     this.#deps = deps;
+  }
+
+  get revivedIn(): string | undefined {
+    return this.#deps.unit === undefined ? this.#deps.folder : undefined;
   }
 
   async open(netnsPath: string): Promise<ResolverSockets> {
@@ -200,11 +204,10 @@ export class Names implements NamesPort {
 
   async #start(): Promise<{ readonly exited: Promise<unknown> }> {
     const { command, folder, version, cgroups, unit } = this.#deps;
-    if (unit !== undefined) {
-      await writeFileAtomic(join(folder, START_FILE), startScript([...command, folder, version]), { durable: false, mode: 0o600 });
-      if (await startUnit(unit)) return { exited: sleep(UNIT_AGAIN_MS, undefined, { ref: false }) };
-    }
-    return spawnDetached(['/bin/sh', '-c', SUPERVISE, 'moored-dns', (await cgroups()).join(':'), ...command, folder, version], { cwd: '/' });
+    const script = join(folder, START_FILE);
+    await writeFileAtomic(script, startScript([...command, folder, version]), { durable: false, mode: 0o600 });
+    if (unit !== undefined && (await startUnit(unit))) return { exited: sleep(UNIT_AGAIN_MS, undefined, { ref: false }) };
+    return spawnDetached(['/bin/sh', '-c', START, 'moored-dns', (await cgroups()).join(':'), script], { cwd: '/' });
   }
 
   #lost(): void {
@@ -226,7 +229,7 @@ export class Names implements NamesPort {
   }
 }
 
-/** What the unit runs: which Node.js, which release and where is the daemon's to know. */
+/** What the unit, or a shim, runs: which Node.js, which release and where is the daemon's to know. */
 const startScript = (command: readonly string[]): string => `exec ${command.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(' ')}\n`;
 
 /**

@@ -53,6 +53,7 @@ export async function shimSpec(ctx: EngineContext, container: Container, run: Sh
     stopTimeoutMs: stopTimeoutMs(ctx, container),
     ports: run.sockets.map((socket) => (socket.use === 'reserve' ? { kind: 'reserve', fd: socket.fd } : { kind: socket.use, fd: socket.fd, address: socket.address, port: socket.port })),
     ...(run.resolver === undefined ? {} : { holds: run.resolver.fds }),
+    resolverFolder: ctx.names.revivedIn,
     ...(container.sandbox === null ? {} : { netns: { path: container.sandbox.netnsPath, keepLinks: container.sandbox.endpoints.map(({ link }) => link).filter((link) => link !== '') } }),
     ...(run.probe && config.healthcheck !== undefined ? { health: healthSpec(config.healthcheck) } : {}),
     shimCgroups: await ctx.cgroups.shimFolders(),

@@ -68,6 +68,7 @@ function* containerLines(spec: ContainerShimSpec): Generator<MaybeLine> {
   yield ['stop-timeout-ms', spec.stopTimeoutMs];
   for (const [index, port] of (spec.ports ?? []).entries()) yield portLine(port, FIRST_PORT_FD + index);
   for (const [index, { name }] of (spec.holds ?? []).entries()) yield ['hold', FIRST_PORT_FD + (spec.ports ?? []).length + index, name];
+  yield ['resolver', spec.resolverFolder];
   yield ['netns', spec.netns?.path];
   for (const link of spec.netns?.keepLinks ?? []) yield ['keep-link', link];
   if (spec.health !== undefined) yield* healthLines(spec.health);

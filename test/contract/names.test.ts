@@ -155,6 +155,24 @@ test('daemon and resolver killed: the next daemon starts one', survives, async (
   assert.deepEqual(await lookup('web', 'db'), [addresses['db'] ?? '']);
 });
 
+test('daemon and resolver killed, again and again: a shim starts one, and no question is lost', { ...survives, timeout: 120_000 }, async () => {
+  const web = (await daemon.inspect('web')).State.Pid as number;
+  const ask = (): string => execFileSync('nsenter', ['-t', String(web), '-n', 'busybox', 'nslookup', '-type=a', 'db', '127.0.0.11'], { encoding: 'utf8', timeout: 30_000 });
+  await daemon.kill9();
+  for (let i = 0; i < 3; i += 1) {
+    const killed = resolverPid();
+    process.kill(killed, 'SIGKILL');
+    await ended(killed);
+    assert.match(ask(), /Name:\s*db/, 'the question waited');
+    assert.notEqual(resolverPid(), killed);
+  }
+  const resolver = resolverPid();
+  await daemon.start();
+  assert.deepEqual(await lookup('db', 'web'), [addresses['web'] ?? '']);
+  assert.equal(resolverPid(), resolver, 'the daemon keeps it');
+  assert.equal(processesOf(daemon.dir).filter(({ command }) => command.startsWith('moored-dns')).length, 1);
+});
+
 test('what its shim restarts meanwhile has its name again', survives, async () => {
   await daemon.ok('run', '-d', '--name', 'phoenix', '--restart', 'always', '--network', 'bay', 'busybox', 'sleep', '600');
   const [web, phoenix] = await Promise.all(['web', 'phoenix'].map(async (name) => (await daemon.inspect(name)).State.Pid as number));

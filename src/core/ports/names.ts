@@ -49,6 +49,8 @@ export interface ResolverSockets extends Disposable {
 
 /** Name resolution inside containers on user-defined networks. It is done by a process of its own, which this port keeps up to date. */
 export interface NamesPort {
+  /** Where shims find the resolver that they are to start again when it is gone; undefined where a service manager does. */
+  readonly revivedIn: string | undefined;
   /** Binds a resolver's sockets in a namespace and leads port 53 of 127.0.0.11 to them. */
   open(netnsPath: string): Promise<ResolverSockets>;
   /** Makes a container's names count: they resolve when this resolves, or the resolver could not be reached within its bound, which is logged. */

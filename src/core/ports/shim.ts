@@ -95,6 +95,8 @@ export interface ContainerShimSpec extends CommonShimSpec {
   readonly ports?: readonly ShimPortSpec[];
   /** Sockets that it only holds, for the process that asks for them by name. */
   readonly holds?: readonly { readonly fd: number; readonly name: string }[];
+  /** Where the resolver works that a shim which holds its sockets is to start again when it is gone; absent where something else does. */
+  readonly resolverFolder?: string | undefined;
   /** The pinned network namespace, and the links that belong in it. */
   readonly netns?: { readonly path: string; readonly keepLinks: readonly string[] };
   readonly health?: ShimHealthSpec;
