@@ -51,7 +51,8 @@ export class Overlay2 implements LayerPort {
   static async open(root: string, logger: Logger): Promise<Overlay2> {
     const layers = await LayerStore.open(root, logger);
     const driver = new Overlay2(layers, await RwStore.open(layers));
-    await driver.#probe();
+    // What carries layers has shown that it can.
+    if (layers.list().length === 0 && driver.#rw.list().length === 0) await driver.#probe();
     await driver.#cleanInit();
     return driver;
   }
