@@ -92,6 +92,8 @@ const gone = async (d: Daemon): Promise<void> => {
 };
 const removeDeaths: Death[] = ['remove.intended', 'remove.given-back', 'remove.layer', 'layers.discard', 'remove.volumes', 'container.removed', 'remove.record'].map((point) => ({
   point, prepare: created, verb: docker('rm', '-v', 'subject'), check: gone,
+  // A layer is discarded too when the first container of an image is made ready, which is not what is meant here.
+  ...(point === 'layers.discard' ? { before: docker('run', '--rm', 'busybox', 'true') } : {}),
 }));
 
 /** One container that runs, one that ends while nobody is there, one whose shim dies; and one that is paused. */
