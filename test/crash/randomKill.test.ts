@@ -2,9 +2,9 @@
 import { test } from 'node:test';
 import { campaign } from './campaign.ts';
 
-const WORK_MS = 60_000;
+const WORK_MS = 50_000;
 const MOST_ROUNDS = 60;
-const CRASH_LOOP = 100;
+const CRASH_LOOP = 40;
 
 test('random deaths: what was answered holds, no line, run, end, probe or event is lost or there twice, nothing leaks', { timeout: 280_000 }, async (context) => {
   const seed = Number(process.env['MOORED_CRASH_SEED'] ?? Math.floor(Date.now() / 1000) % 1_000_000);
