@@ -46,7 +46,8 @@ interface Removal {
 
 async function removeSteps(ctx: EngineContext, container: Container, { obscure, goesByItself, volumes }: Removal): Promise<void> {
   try {
-    if (container.problem === '') {
+    // A record that says `creating` is undone by any next start, and not told.
+    if (container.problem === '' && container.record.desired !== 'creating') {
       container.record = { ...container.record, desired: 'removing', removeVolumes: volumes };
       // One that ended and removes itself is removed by any next start, whatever its record says.
       if (!goesByItself) await traced(container.id, 'durable intent', () => saveIntent(ctx, container));
