@@ -79,8 +79,8 @@ function encodeSlot(sequence: number, cursor: Cursor): Buffer {
 
 function decodeSlot(slot: string): { sequence: number; cursor: Cursor } | undefined {
   const text = slot.slice(9).trimEnd();
-  if (Number.parseInt(slot.slice(0, 8), 16) !== crc32(text)) return undefined;
-  const value: unknown = JSON.parse(text);
+  if (!text.startsWith('{') || Number.parseInt(slot.slice(0, 8), 16) !== crc32(text)) return undefined;
+  const value = parse(text);
   if (!isObject(value) || value['version'] !== VERSION || !isObject(value['progress'])) return undefined;
   const { position, ordinal, open: lines } = value['progress'];
   return {
@@ -92,6 +92,14 @@ function decodeSlot(slot: string): { sequence: number; cursor: Cursor } | undefi
       error: typeof value['error'] === 'string' ? value['error'] : '',
     },
   };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function positionOf(value: unknown): Progress['position'] {

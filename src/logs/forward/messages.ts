@@ -71,9 +71,21 @@ function parse(line: string): Entry | undefined {
   }
   if (typeof value !== 'object' || value === null || !('log' in value) || !('stream' in value) || !('time' in value)) return undefined;
   const { log, stream, time } = value;
-  const timeNs = typeof time === 'string' ? parseRfc3339(time) : undefined;
+  const timeNs = typeof time === 'string' ? timeOf(time) : undefined;
   if (typeof log !== 'string' || timeNs === undefined || (stream !== 'stdout' && stream !== 'stderr')) return undefined;
   return { log, stream, timeNs };
+}
+
+let lastText = '';
+let lastTime: bigint | undefined;
+
+/** Lines that were read at once have the same time. */
+function timeOf(text: string): bigint | undefined {
+  if (text !== lastText) {
+    lastText = text;
+    lastTime = parseRfc3339(text);
+  }
+  return lastTime;
 }
 
 /** What part of a line a message is, and the line that is then open. */

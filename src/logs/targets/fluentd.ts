@@ -7,8 +7,7 @@ import type { LogConfig } from '../../core/log/values.ts';
 import { joinHostPort } from '../../core/log/values.ts';
 import { DeliveryError } from '../../core/ports/logTargets.ts';
 import type { LogMessage, LogTarget } from '../../core/ports/logTargets.ts';
-import { EventTime, pack } from './msgpack.ts';
-import type { Packable } from './msgpack.ts';
+import { EventTime, Packer } from './msgpack.ts';
 import { DEFAULT_TIMEOUT_MS, StreamTarget } from './streamTarget.ts';
 
 /** An answer is a map with one short text. */
@@ -47,11 +46,17 @@ export interface EventRecord {
 /** `[tag, [[time, record], …], {chunk}]`. */
 export function encodeEvents(messages: readonly LogMessage[], { tag, fixed, extra, subSecond }: EventRecord, chunk: string | undefined): Buffer {
   if (messages.length === 0) return Buffer.alloc(0);
-  const events = messages.map((message): Packable => [
-    subSecond ? new EventTime(message.timeNs) : Number(message.timeNs / 1_000_000_000n),
-    { ...fixed, source: message.stream, log: message.text, ...extra, ...partialFields(message) },
-  ]);
-  return pack([tag, events, ...(chunk === undefined ? [] : [{ chunk }])]);
+  const packer = new Packer();
+  packer.list(chunk === undefined ? 2 : 3);
+  packer.add(tag);
+  packer.list(messages.length);
+  for (const message of messages) {
+    packer.list(2);
+    packer.add(subSecond ? new EventTime(message.timeNs) : Number(message.timeNs / 1_000_000_000n));
+    packer.add({ ...fixed, source: message.stream, log: message.text, ...extra, ...partialFields(message) });
+  }
+  if (chunk !== undefined) packer.add({ chunk });
+  return packer.take();
 }
 
 function partialFields({ partial }: LogMessage): Record<string, string> {

@@ -78,8 +78,17 @@ export function encodeSyslog(message: LogMessage, { format, facility, hostname, 
 const two = (value: number): string => String(value).padStart(2, '0');
 const microseconds = (timeNs: bigint): string => ((timeNs % 1_000_000_000n) / 1000n).toString().padStart(6, '0');
 
-/** Go's time.Stamp: local time, the day padded with a space. */
-const stamp = (at: Date): string => `${MONTHS[at.getMonth()] ?? ''} ${String(at.getDate()).padStart(2, ' ')} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+let lastSecond = Number.NaN;
+let lastStamp = '';
+
+/** Go's time.Stamp: local time, the day padded with a space. The last one is kept: most messages come in the same second as another. */
+function stamp(at: Date): string {
+  const second = Math.floor(at.getTime() / 1000);
+  if (second === lastSecond) return lastStamp;
+  lastSecond = second;
+  lastStamp = `${MONTHS[at.getMonth()] ?? ''} ${String(at.getDate()).padStart(2, ' ')} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+  return lastStamp;
+}
 
 /** RFC 3339 in local time. */
 function localTime(at: Date, fraction: string): string {
