@@ -1,6 +1,7 @@
 /** What others do to links, rules and settings while no daemon is there: a start puts it right, says so, and touches nothing of theirs. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { eventually } from '../../test/fixtures/processes.ts';
 import type { Sandbox } from '../core/ports/network.ts';
 import { run } from '../sys/spawn.ts';
 import { ensureSysctl, readSysctl } from '../sys/sysctl.ts';
@@ -95,7 +96,8 @@ test('a bridge that is made again has the address that containers know', async (
 test('a filter of somebody else that drops what is forwarded is said, and left alone', async () => {
   await host.nft('add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }');
   await restart();
-  assert.match(network.pending().join(), /chain FORWARD of table ip filter drops forwarded packets by default/);
+  // Looked for behind the start.
+  await eventually(() => /chain FORWARD of table ip filter drops forwarded packets by default/.test(network.pending().join()), 'what hinders');
   assert.match(await host.nft('list', 'chain', 'ip', 'filter', 'FORWARD'), /policy drop/);
   await host.nft('delete', 'table', 'ip', 'filter');
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { eventually } from '../../test/fixtures/processes.ts';
 import { OPTION } from '../core/network/bridge.ts';
 import type { NetworkPort, NetworkRecord, Sandbox, SandboxRequest } from '../core/ports/network.ts';
 import { run } from '../sys/spawn.ts';
@@ -189,7 +190,8 @@ test('a foreign filter that drops what is forwarded is named', async () => {
   await host.nft('add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }');
   network = host.daemon({ bip: '10.77.0.1/24', fixedCidr: '10.77.0.64/26' });
   await network.restore([]);
-  assert.match(network.pending().join(), /chain FORWARD of table ip filter drops forwarded packets by default/);
+  // Looked for behind the start.
+  await eventually(() => /chain FORWARD of table ip filter drops forwarded packets by default/.test(network.pending().join()), 'what hinders');
   await host.nft('delete table ip filter');
 });
 
