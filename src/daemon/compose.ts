@@ -21,7 +21,7 @@ import { systemRoutes } from '../api/system.ts';
 import { traceRoutes } from '../api/trace.ts';
 import { volumeRoutes } from '../api/volumes.ts';
 import { systemClock } from '../base/clock.ts';
-import { invalid, messageOf } from '../base/errors.ts';
+import { invalid, isKind, messageOf } from '../base/errors.ts';
 import { newId } from '../base/ids.ts';
 import type { Logger } from '../base/logger.ts';
 import { startStep } from '../base/trace.ts';
@@ -212,6 +212,11 @@ async function settled(ctx: EngineContext, { route, params }: RouteMatch, tidied
   await tidied;
   const { id } = params;
   if (id === undefined) return;
-  if (route.pattern.startsWith('/containers/')) await ctx.containers.restored(id);
+  if (route.pattern.startsWith('/containers/')) await ctx.containers.restored(id).catch(unlessMissing);
   if (route.pattern.startsWith('/exec/') && !isKnownExec(ctx, id)) await Promise.all(ctx.containers.all().map((container) => container.whenRestored()));
+}
+
+/** What does not exist is the handler's to say, in the words of its route. */
+function unlessMissing(error: unknown): void {
+  if (!isKind(error, 'not-found')) throw error;
 }

@@ -36,7 +36,7 @@ test('a routed network: ports are shown without a port of the host', mooredOnly(
   await daemon.ok('network', 'create', '-o', 'com.docker.network.bridge.gateway_mode_ipv4=routed', 'open-sea');
   const id = await daemon.ok('run', '-d', '--network', 'open-sea', '-p', '18080:7', ...ECHO);
   assert.deepEqual((await daemon.inspect(id)).NetworkSettings.Ports, { '7/tcp': [{ HostIp: '0.0.0.0', HostPort: '' }] });
-  assert.match(await daemon.ok('ps', '--format', '{{.Ports}}'), /^7\/tcp$/);
+  assert.match(await daemon.ok('ps', '--filter', `id=${id}`, '--format', '{{.Ports}}'), /^7\/tcp$/);
   const address = (await daemon.inspect(id)).NetworkSettings.Networks['open-sea'].IPAddress as string;
   const peer = daemon.peer();
   await eventually(async () => (await daemon.talk('tcp', address, 7, { netns: peer })).stdout === 'hello\n', 'the port from another host');
