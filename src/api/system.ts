@@ -23,11 +23,12 @@ export const systemRoutes = (deps: SystemDeps): Route[] => [
   {
     method: 'GET', pattern: '/info', early: true,
     handler: async (_request, response) => {
-      const info = await engineInfo(deps.ctx);
+      const [info, runtime] = await Promise.all([engineInfo(deps.ctx), deps.runtime()]);
       response.value(infoView({
         ...info,
         id: deps.engineId,
         version: deps.versionFacts.version,
+        runtime,
         listeners: deps.listeners(),
         descriptors: deps.descriptors(),
         securityOptions: [

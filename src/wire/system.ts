@@ -54,6 +54,8 @@ export function versionView(facts: VersionFacts, runtime: RuntimeFacts): unknown
 export interface InfoFacts extends EngineInfo {
   id: string;
   version: string;
+  /** The default runtime. */
+  runtime: RuntimeFacts;
   /** Clients of `GET /events`, and open descriptors. */
   listeners: number;
   descriptors: number;
@@ -114,7 +116,8 @@ export function infoView(facts: InfoFacts): unknown {
     Isolation: '',
     InitBinary: 'docker-init',
     ContainerdCommit: { ID: '' },
-    RuncCommit: { ID: '' },
+    // Debian's runc tells no commit; dockerd then shows the version.
+    RuncCommit: { ID: facts.runtime.commit || facts.runtime.version },
     InitCommit: { ID: '' },
     SecurityOptions: facts.securityOptions,
     CDISpecDirs: [],

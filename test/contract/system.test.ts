@@ -45,6 +45,7 @@ test('info', async () => {
   assert.ok(info.Plugins.Network.includes('bridge') && info.Plugins.Volume.includes('local') && info.Plugins.Log.includes('json-file'));
   assert.ok('runc' in info.Runtimes);
   assert.match(await daemon.ok('info'), /Storage Driver: overlay2/);
+  assert.match(await daemon.ok('info', '--format', '{{.RuncCommit.ID}}'), /^\S+$/);
   await daemon.ok('rm', 'counted');
 });
 
