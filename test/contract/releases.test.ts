@@ -169,7 +169,8 @@ async function assertSame(daemon: Daemon, told: Told): Promise<void> {
   for (const [name, container] of Object.entries(told.containers)) assert.deepEqual(lasting(now.containers[name]), lasting(container), name);
   for (const [name, text] of Object.entries(told.logs)) assert.ok((now.logs[name] ?? '').startsWith(text), `the log of ${name}: ${now.logs[name]}`);
   // oxlint-disable-next-line typescript/no-explicit-any -- as the API gives it
-  const networks = (list: readonly any[]): unknown[] => list.map(({ Containers: _containers, ...rest }) => rest).toSorted((a, b) => (a.Name < b.Name ? -1 : 1));
+  // An empty list is shown as null or as one by releases, as Docker's do.
+  const networks = (list: readonly any[]): unknown[] => list.map(({ Containers: _containers, IPAM, ...rest }) => ({ ...rest, IPAM: { ...IPAM, Config: IPAM.Config ?? [], Options: IPAM.Options ?? {} } })).toSorted((a, b) => (a.Name < b.Name ? -1 : 1));
   assert.deepEqual(networks(now.networks), networks(told.networks));
   assert.deepEqual(now.volumes, told.volumes);
   assert.deepEqual(now.images, told.images);
