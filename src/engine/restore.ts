@@ -54,6 +54,7 @@ export async function restoreContainers(ctx: EngineContext, options: { moved: bo
   await ctx.volumes.restore(live.flatMap((container) => volumeNames(container).map((name) => ({ name, user: container.id }))));
   startStep('names and volumes');
   await mapLimit(tasks, AT_ONCE, ({ container, steps }) => carryOut(ctx, container, steps.filter(isImmediate)));
+  for (const { container, steps } of tasks) if (steps.some(({ step }) => step === 'remove')) markForRemoval(container);
   await mapLimit(looked, AT_ONCE, (container) => container.lock.run(() => mendEndpoints(ctx, container)));
   await mapLimit(tasks, AT_ONCE, ({ container }) => forwardLog(ctx, container, { live: container.occupied }));
   await tellUntoldContainers(ctx);
@@ -91,6 +92,11 @@ async function carryOutLater(ctx: EngineContext, tasks: readonly Task[]): Promis
   for (const group of [tasks.filter((task) => !dependent(task)), tasks.filter(dependent)]) {
     await mapLimit(group, 8, ({ container, steps }) => carryOut(ctx, container, steps.filter((step) => !isImmediate(step))));
   }
+}
+
+/** A removal takes its time, and nobody may start meanwhile what is about to go. */
+function markForRemoval(container: Container): void {
+  if (container.state.kind !== 'broken') container.transition({ kind: 'remove' });
 }
 
 const LATER: ReadonlySet<RestoreStep['step']> = new Set(['remove', 'stop', 'start']);

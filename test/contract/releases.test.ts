@@ -168,8 +168,8 @@ async function assertSame(daemon: Daemon, told: Told): Promise<void> {
   assert.deepEqual(Object.keys(now.containers), Object.keys(told.containers));
   for (const [name, container] of Object.entries(told.containers)) assert.deepEqual(lasting(now.containers[name]), lasting(container), name);
   for (const [name, text] of Object.entries(told.logs)) assert.ok((now.logs[name] ?? '').startsWith(text), `the log of ${name}: ${now.logs[name]}`);
-  // oxlint-disable-next-line typescript/no-explicit-any -- as the API gives it
   // An empty list is shown as null or as one by releases, as Docker's do.
+  // oxlint-disable-next-line typescript/no-explicit-any -- as the API gives it
   const networks = (list: readonly any[]): unknown[] => list.map(({ Containers: _containers, IPAM, ...rest }) => ({ ...rest, IPAM: { ...IPAM, Config: IPAM.Config ?? [], Options: IPAM.Options ?? {} } })).toSorted((a, b) => (a.Name < b.Name ? -1 : 1));
   assert.deepEqual(networks(now.networks), networks(told.networks));
   assert.deepEqual(now.volumes, told.volumes);
