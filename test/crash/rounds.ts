@@ -40,6 +40,7 @@ const POINTS = failpoints();
 /** One round: work, a death, a start, a check. */
 export async function round(run: Round): Promise<void> {
   const { daemon, model, party, random } = run;
+  await arm(run);
   // Mostly soon, so that the first verbs of a daemon are met; now and then when much was done. Counted in answers, not in
   // time: a machine that is slow gets as far.
   const enough = model.answers + random(random(3) === 0 ? 40 : 10);
@@ -59,7 +60,7 @@ export async function round(run: Round): Promise<void> {
   await withTimeout(work, 'the work to end');
   // Now and then the daemon dies during its start, too.
   for (let death = random(4); death > 0; death -= 1) await dieStarting(daemon, random(600)).then(() => count(run, 'killed at its start'));
-  await startAgain(run);
+  await daemon.start();
   await model.check();
   await party.check();
   await addressesDiffer(daemon);
@@ -95,14 +96,18 @@ async function restartOtherwise(run: Round): Promise<void> {
   count(run, 'restarted with other options');
 }
 
-/** With a failpoint at times, at which the start, or the work after it, dies; then once more without. */
-async function startAgain(run: Round): Promise<void> {
+/**
+ * Every other round's work is done by a daemon that dies at a place: in its start, or when work comes by there. Checks are
+ * made with a daemon that has no such place, as they remove things too.
+ */
+async function arm(run: Round): Promise<void> {
   const { daemon, random } = run;
+  if (random(2) === 0) return;
+  await daemon.kill9();
+  count(run, 'killed at rest');
   const point = pick(random, POINTS);
-  if (random(2) === 0) {
-    if (await daemon.startOrDie([], { MOORED_FAILPOINTS: `${point}=${random(4)}*off->1*crash` })) return;
-    count(run, 'at a failpoint of its start');
-  }
+  if (await daemon.startOrDie([], { MOORED_FAILPOINTS: `${point}=${random(4)}*off->1*crash` })) return;
+  count(run, 'at a failpoint of its start');
   await daemon.start();
 }
 
