@@ -222,6 +222,7 @@ function frozen(folder: string, mostSeconds: number): Disposable {
     } catch {
       // The watchdog was first.
     }
+    if (watchdog.exitCode === null && watchdog.pid !== undefined) process.kill(-watchdog.pid, 'SIGKILL');
   } };
 }
 
