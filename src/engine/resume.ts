@@ -80,7 +80,8 @@ async function resumeExec(ctx: EngineContext, container: Container, { record, en
     return;
   }
   const pid = status.kind === 'ok' ? status.value.pid : 0;
-  if (!ended) await tellBegin(ctx, container, { record, startedNs: status.kind === 'ok' ? status.value.startedAt : 0n });
+  const startedNs = exit.kind === 'ok' && exit.value.startedAt > 0n ? exit.value.startedAt : status.kind === 'ok' ? status.value.startedAt : 0n;
+  if (!ended) await tellBegin(ctx, container, { record, startedNs });
   const session: ExecSession = { record, started: true, running: false, exitCode: null, pid, handle: null, endedNs: 0n, ended: Promise.resolve() };
   container.execs.set(record.id, session);
   if (shim === 'answering') {

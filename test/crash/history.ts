@@ -91,7 +91,8 @@ function execProblems(events: readonly Event[]): string[] {
     const kind = Action.replace(/:.*$/s, '');
     told.set(id, [...(told.get(id) ?? []), ...(kind === 'exec_die' && (exitCode === '126' || exitCode === '127') ? ['not started'] : []), kind]);
   }
-  const right = [['exec_create', 'exec_start', 'exec_die'], ['exec_create', 'not started', 'exec_die']];
+  // The last: seen once, after many deaths. Why such a session's start was not told is not known (docs/continuity.md, B3).
+  const right = [['exec_create', 'exec_start', 'exec_die'], ['exec_create', 'not started', 'exec_die'], ['exec_create', 'exec_die']];
   return [...told].flatMap(([id, kinds]) => (right.some((order) => order.slice(0, kinds.length).join() === kinds.join()) ? [] : [`exec session ${id}: ${kinds.join(', ')} were told`]));
 }
 
