@@ -6,7 +6,7 @@ import { CANNOT } from '../rows.ts';
 import type { Measurement } from '../rows.ts';
 import { repeat } from '../work.ts';
 
-const DOCKERFILE = ['FROM busybox', 'ENV A=1', 'WORKDIR /work', 'COPY files /work/files', 'RUN echo one > one', 'RUN echo two > two', 'RUN cat one two > three', 'LABEL kind=bench', 'USER daemon', 'CMD ["cat", "/work/three"]', ''].join('\n');
+const DOCKERFILE = ['FROM busybox', 'ENV A=1', 'WORKDIR /app', 'COPY files /app/files', 'RUN echo one > one', 'RUN echo two > two', 'RUN cat one two > three', 'LABEL kind=bench', 'USER daemon', 'CMD ["cat", "/app/three"]', ''].join('\n');
 
 export const build: Measurement = {
   name: 'build',
